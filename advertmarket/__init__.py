@@ -1,0 +1,5 @@
+"""The project and its shared kernel; imports no app."""
+
+from .celery import app as celery_app
+
+__all__ = ["celery_app"]

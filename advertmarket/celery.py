@@ -1,0 +1,19 @@
+"""Celery: the beat schedule, a line per task. The tables are the queues; tasks take no argument."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "advertmarket.settings")
+
+app = Celery("advertmarket")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+SIGNER_QUEUE = "signer"
+"""The queue of the only processes that hold the mnemonic."""
+
+app.conf.task_routes = {"payments.tasks.execute_settlements": {"queue": SIGNER_QUEUE}}
+app.conf.beat_schedule = {}

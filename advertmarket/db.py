@@ -1,0 +1,54 @@
+"""What services may rely on: an open database transaction, and constraints that speak."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+from django.db import IntegrityError, connection, transaction
+
+from .errors import DomainError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class NoDatabaseTransaction(RuntimeError):
+    """A service was called outside a database transaction: what it writes could be torn apart."""
+
+
+def in_transaction() -> bool:
+    """Return whether product code (not a test's rollback wrapper) opened a database transaction."""
+    return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
+
+
+def requires_transaction(service: Callable[P, R]) -> Callable[P, R]:
+    """Refuse to run `service` outside a database transaction.
+
+    Raises:
+        NoDatabaseTransaction: the caller forgot `transaction.atomic()`.
+    """
+
+    @functools.wraps(service)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not in_transaction():
+            raise NoDatabaseTransaction(service.__qualname__)
+        return service(*args, **kwargs)
+
+    return checked
+
+
+@contextmanager
+def constraints(errors: Mapping[str, DomainError]) -> Iterator[None]:
+    """Run a block in a savepoint; a violated constraint raises its domain error from `errors`."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as violation:
+        name = getattr(getattr(violation.__cause__, "diag", None), "constraint_name", None)
+        error = errors.get(name or "")
+        if error is None:
+            raise
+        raise error from violation

@@ -1,0 +1,251 @@
+"""The whole configuration: environment in, typed values out; `.env.example` documents each.
+
+PROCESS_ROLE says which process this is; each role requires only what it uses, so that the
+mnemonic exists in the signer's environment and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import django_stubs_ext
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from .environment import Environment
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+_COMMON = frozenset({"DB_PASSWORD", "DJANGO_SECRET_KEY", "EVENT_SIGNING_KEY"})
+_REQUIRED = {
+    "web": _COMMON
+    | {
+        "JWT_SECRET",
+        "PII_ENCRYPTION_KEY",
+        "TELEGRAM_BOT_TOKEN",
+        "TELEGRAM_WEBHOOK_SECRET",
+        "TON_API_KEY",
+        "TON_WALLET_PUBLIC_KEY",
+    },
+    "worker": _COMMON
+    | {"PII_ENCRYPTION_KEY", "TELEGRAM_BOT_TOKEN", "TON_API_KEY", "TON_WALLET_PUBLIC_KEY"},
+    "signer": _COMMON
+    | {"PII_ENCRYPTION_KEY", "TON_API_KEY", "TON_WALLET_MNEMONIC", "TON_WALLET_PUBLIC_KEY"},
+    "consumer": _COMMON,
+    "beat": _COMMON,
+    "chain": _COMMON | {"TON_API_KEY", "TON_WALLET_PUBLIC_KEY"},
+    "manage": _COMMON,
+    "build": frozenset[str](),
+}
+PROCESS_ROLE = os.environ.get("PROCESS_ROLE", "manage")
+_role = Environment(os.environ, required=frozenset()).choice(
+    "PROCESS_ROLE", "manage", among=sorted(_REQUIRED)
+)
+env = Environment(os.environ, required=_REQUIRED[_role])
+
+_GENERATE = "make one with: python manage.py generate_secrets"
+
+# --- Django -----------------------------------------------------------------------------------
+SECRET_KEY = env.secret("DJANGO_SECRET_KEY", min_bytes=32, hint=_GENERATE) or "build-only"
+DEBUG = False
+PUBLIC_URL = env.url("PUBLIC_URL", "https://bot.advertmarket.com")
+MINI_APP_URL = env.url("MINI_APP_URL", "https://app.advertmarket.com")
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", "bot.advertmarket.com,localhost,127.0.0.1")
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_prometheus",
+    "django_structlog",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "advertmarket.audit",
+    "advertmarket.messaging",
+    "advertmarket.telegram",
+    "accounts",
+    "payments",
+    "channels",
+    "deals",
+    "notifications",
+    "ops",
+]
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+ROOT_URLCONF = "advertmarket.urls"
+WSGI_APPLICATION = "advertmarket.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.Operator"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "ru"
+LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+STATIC_URL = "/static/"
+STATIC_ROOT = env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles"))
+FORMS_URLFIELD_ASSUME_HTTPS = True
+
+# --- PostgreSQL -------------------------------------------------------------------------------
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": env.text("DB_HOST", "postgres"),
+        "PORT": env.number("DB_PORT", 5432),
+        "NAME": env.text("DB_NAME", "advertmarket"),
+        "USER": env.text("DB_USER", "app"),
+        "PASSWORD": env.text("DB_PASSWORD", hint=_GENERATE),
+        "OPTIONS": {
+            "application_name": f"advertmarket-{_role}",
+            "connect_timeout": 5,
+            "pool": {
+                "min_size": 0,
+                "max_size": env.number("DB_POOL_MAX", 10, minimum=1),
+                "timeout": 10,
+            },
+        },
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+
+# --- Redis: database 0 holds the pause flag and heartbeats; clearing 1 or 2 never touches it ----
+REDIS_HOST = env.text("REDIS_HOST", "redis")
+REDIS_PORT = env.number("REDIS_PORT", 6379)
+REDIS_PASSWORD = env.text("REDISCLI_AUTH")
+_redis_url = f"redis://{f':{REDIS_PASSWORD}@' if REDIS_PASSWORD else ''}{REDIS_HOST}:{REDIS_PORT}"
+REDIS_STATE_URL = f"{_redis_url}/0"
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": f"{_redis_url}/1",
+        "OPTIONS": {
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SOCKET_CONNECT_TIMEOUT": 1,
+            "SOCKET_TIMEOUT": 1,
+        },
+    }
+}
+CELERY_BROKER_URL = f"{_redis_url}/2"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+# --- Kafka ------------------------------------------------------------------------------------
+KAFKA_BOOTSTRAP_SERVERS = env.text("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+KAFKA_SESSION_TIMEOUT_S = env.number("KAFKA_SESSION_TIMEOUT_S", 30, minimum=2)
+EVENT_SIGNING_KEY = env.key_256("EVENT_SIGNING_KEY", hint=_GENERATE)
+OLD_EVENT_SIGNING_KEYS = env.keys_256("OLD_EVENT_SIGNING_KEYS")
+
+# --- TON --------------------------------------------------------------------------------------
+TON_NETWORK = env.choice("TON_NETWORK", "mainnet", among=("mainnet", "testnet"))
+TON_API_URL = env.url("TON_API_URL", "https://toncenter.com")
+TON_API_KEY = env.text("TON_API_KEY", hint="get one from TON Center")
+TON_API_RPS = env.number("TON_API_RPS", 10, minimum=1)
+TON_WALLET_PUBLIC_KEY = env.text("TON_WALLET_PUBLIC_KEY", hint=_GENERATE)
+TON_WALLET_MNEMONIC = env.text("TON_WALLET_MNEMONIC", hint=_GENERATE)
+TON_READER_POLL_S = env.seconds("TON_READER_POLL_S", 1.0)
+
+# --- Telegram ---------------------------------------------------------------------------------
+TELEGRAM_API_URL = env.url("TELEGRAM_API_URL", "https://api.telegram.org")
+TELEGRAM_BOT_TOKEN = env.text("TELEGRAM_BOT_TOKEN", hint="get one from @BotFather")
+TELEGRAM_WEBHOOK_SECRET = env.secret("TELEGRAM_WEBHOOK_SECRET", min_bytes=16, hint=_GENERATE)
+OLD_TELEGRAM_WEBHOOK_SECRETS = env.items("OLD_TELEGRAM_WEBHOOK_SECRETS")
+TELEGRAM_VERIFIER_CHAT_ID = int(env.text("TELEGRAM_VERIFIER_CHAT_ID", "0"))
+
+# --- Secrets of our own -----------------------------------------------------------------------
+JWT_SECRET = env.secret("JWT_SECRET", min_bytes=32, hint=_GENERATE)
+OLD_JWT_SECRETS = env.items("OLD_JWT_SECRETS")
+JWT_LIFETIME_S = env.number("JWT_LIFETIME_S", 86_400, minimum=60)
+PII_ENCRYPTION_KEY = env.key_256("PII_ENCRYPTION_KEY", hint=_GENERATE)
+OLD_PII_ENCRYPTION_KEYS = env.keys_256("OLD_PII_ENCRYPTION_KEYS")
+
+# --- Times of the business, compressible for a demo ---------------------------------------------
+DEADLINE_SCALE = env.seconds("DEADLINE_SCALE", 1.0)
+RETENTION_S = env.seconds("RETENTION_S", 86_400)
+PAYOUT_ADDRESS_COOL_DOWN_S = env.number("PAYOUT_ADDRESS_COOL_DOWN_S", 86_400)
+
+# --- HTTP -------------------------------------------------------------------------------------
+SECURE_SSL_REDIRECT = False  # nginx terminates TLS and redirects
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "advertmarket",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+UNFOLD = {"SITE_TITLE": "advertmarket", "SITE_HEADER": "advertmarket", "SHOW_HISTORY": False}

@@ -1,0 +1,8 @@
+"""The WSGI entry point of the `web` role."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "advertmarket.settings")
+application = get_wsgi_application()
