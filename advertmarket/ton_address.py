@@ -33,7 +33,7 @@ def parse_address(text: str, *, network: Network) -> str:
 
     Raises:
         InvalidTonAddress: wrong length, alphabet or checksum, a workchain that is neither 0 nor -1,
-            or a testnet-only address on mainnet.
+            or an address of the other network (mainnet, testnet).
     """
     if raw := _RAW.fullmatch(text):
         return f"{raw[1]}:{raw[2].lower()}"
@@ -45,8 +45,8 @@ def parse_address(text: str, *, network: Network) -> str:
     tag, workchain = packed[0], int.from_bytes(packed[1:2], "big", signed=True)
     if tag & ~_TEST_ONLY not in {_BOUNCEABLE, _NON_BOUNCEABLE} or workchain not in {0, -1}:
         raise InvalidTonAddress(address=text, problem=_("its kind is unknown"))
-    if tag & _TEST_ONLY and network == "mainnet":
-        raise InvalidTonAddress(address=text, problem=_("it is for the test network only"))
+    if bool(tag & _TEST_ONLY) != (network == "testnet"):
+        raise InvalidTonAddress(address=text, problem=_("it belongs to another TON network"))
     return f"{workchain}:{packed[2:34].hex()}"
 
 
