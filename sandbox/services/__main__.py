@@ -1,0 +1,43 @@
+"""python -m sandbox.services run -- pytest; python -m sandbox.services up --dir var/services."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from sandbox.process import run_command, until_told_to_stop
+
+from . import Services
+
+
+def main() -> int:
+    """Run the services for as long as a command runs, or until a signal."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.services", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run", help="run a command with the services in its environment")
+    run.add_argument("--dir", type=Path, help="keep the data there")
+    run.add_argument("--ephemeral", action="store_true", help="keep nothing (without --dir)")
+    run.add_argument("command", nargs="+", metavar="COMMAND")
+    up = verbs.add_parser("up", help="print the environment and stay up")
+    up.add_argument("--dir", type=Path, required=True, help="keep the data there")
+    arguments = parser.parse_args()
+
+    ephemeral = arguments.dir is None or (arguments.verb == "run" and arguments.ephemeral)
+    root = arguments.dir or Path(tempfile.mkdtemp(prefix="advertmarket-sandbox-"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with Services(root, ephemeral=ephemeral) as services:
+        if arguments.verb == "run":
+            return run_command(arguments.command, services.env)
+        print(*(f"{name}={value}" for name, value in services.env.items()), sep="\n", flush=True)
+        until_told_to_stop(lambda: bool(services.dead()))
+        if dead := services.dead():
+            print(f"ended by itself: {', '.join(dead)}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The three services together."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import TracebackType
+
+from sandbox.process import unprivileged_account
+
+from .broker import Broker
+from .postgres import Postgres
+from .service import Service
+from .valkey import Valkey
+
+
+class Services:
+    """PostgreSQL (`postgres`), Valkey (`valkey`) and a Kafka-protocol broker (`kafka`).
+
+    Each keeps its port while this object lives. Unless ephemeral, PostgreSQL and Valkey keep in
+    `root` what they acknowledged, over any crash; ephemeral ones are faster, and their `root` is
+    removed at the end. The broker keeps nothing in either case.
+    """
+
+    def __init__(self, root: Path, *, ephemeral: bool) -> None:
+        self.root = root.resolve()
+        self.ephemeral = ephemeral
+        account = unprivileged_account()
+        self._services: dict[str, Service] = {
+            kind.name: kind(self.root, ephemeral=ephemeral, account=account)
+            for kind in (Postgres, Valkey, Broker)
+        }
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables by which the product finds the services, once they are started."""
+        return {k: v for service in self._services.values() for k, v in service.env.items()}
+
+    def start(self) -> None:
+        """Start all and wait until all are ready.
+
+        Raises:
+            ChildFailed: one did not come up; its last output is in the message.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o755)  # the servers' account passes through to its own directories
+        children = [(service, service.spawn()) for service in self._services.values()]
+        for service, child in children:
+            service.wait_ready(child)
+
+    def stop(self) -> None:
+        """Stop all in order; ephemeral ones leave nothing behind."""
+        for service in reversed(self._services.values()):
+            service.stop()
+        if self.ephemeral:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one service, as a crash would."""
+        self._services[name].kill()
+
+    def restart(self, name: str) -> None:
+        """Start one service again, on its port and with its data, whether or not it still runs."""
+        self._services[name].stop()
+        self._services[name].start()
+
+    def dead(self) -> list[str]:
+        """Return the names of the started services that do not run any more."""
+        return [
+            name
+            for name, service in self._services.items()
+            if service.child is not None and service.child.returncode is not None
+        ]
+
+    def __enter__(self) -> Services:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
