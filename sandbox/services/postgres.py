@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import psycopg
 
-from sandbox.process import LOOPBACK, Child
+from sandbox.process import LOOPBACK, Child, ChildFailed
 
 from .binaries import package_dir, reachable
 from .service import Service
@@ -79,13 +80,26 @@ class Postgres(Service):
         """Wait for the end of recovery, and make the role and the database at the first start."""
         child.wait_until(self._accepts_clients, "connection")
         with self._connect() as connection:
-            if connection.execute(
-                "SELECT FROM pg_database WHERE datname = %s", [DATABASE]
-            ).fetchone():
-                return
-            # the password's alphabet is URL-safe base64: it cannot end the literal
-            connection.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{self._password}'")
-            connection.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
+            roles = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE])
+            if roles.fetchone() is None:
+                # the password's alphabet is URL-safe base64: it cannot end the literal
+                connection.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{self._password}'")
+            databases = connection.execute(
+                "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
+            )
+            if databases.fetchone() is None:
+                connection.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
+
+    def start(self) -> None:
+        """Start it; after a SIGKILL wait until the old backends have left the data directory."""
+        deadline = time.monotonic() + 15
+        while True:
+            try:
+                return super().start()
+            except ChildFailed as failure:
+                still_there = "pre-existing shared memory block" in str(failure)
+                if not still_there or time.monotonic() > deadline:
+                    raise
 
     @property
     def _programs(self) -> Path:
