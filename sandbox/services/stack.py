@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
@@ -13,22 +14,26 @@ from .postgres import Postgres
 from .service import Service
 from .valkey import Valkey
 
+_KINDS: tuple[type[Service], ...] = (Postgres, Valkey, Broker)
+ALL_NAMES = frozenset(kind.name for kind in _KINDS)
+
 
 class Services:
     """PostgreSQL (`postgres`), Valkey (`valkey`) and a Kafka-protocol broker (`kafka`).
 
     Each keeps its port while this object lives. Unless ephemeral, PostgreSQL and Valkey keep in
     `root` what they acknowledged, over any crash; ephemeral ones are faster, and their `root` is
-    removed at the end. The broker keeps nothing in either case.
+    removed at the end. The broker keeps nothing in either case. `names` says which to run.
     """
 
-    def __init__(self, root: Path, *, ephemeral: bool) -> None:
+    def __init__(self, root: Path, *, ephemeral: bool, names: Collection[str] = ALL_NAMES) -> None:
         self.root = root.resolve()
         self.ephemeral = ephemeral
         account = unprivileged_account()
         self._services: dict[str, Service] = {
             kind.name: kind(self.root, ephemeral=ephemeral, account=account)
-            for kind in (Postgres, Valkey, Broker)
+            for kind in _KINDS
+            if kind.name in names
         }
 
     @property

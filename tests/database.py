@@ -1,0 +1,120 @@
+"""Test databases: one template, migrated once, and clones of it.
+
+Nothing is ever flushed: the append-only tables refuse TRUNCATE, and a clone takes less time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import django
+import psycopg
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, connections
+from psycopg import sql
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A database of one's own, as migrations leave it."""
+
+    name: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a child process needs, beside this process's environment, to use it."""
+        return {"DB_NAME": self.name}
+
+
+class Databases:
+    """Makes and drops databases on the server that the settings name."""
+
+    def __init__(self) -> None:
+        database = settings.DATABASES["default"]
+        self._server = psycopg.connect(
+            host=database["HOST"],
+            port=database["PORT"],
+            dbname=database["NAME"],
+            user=database["USER"],
+            password=database["PASSWORD"],
+            autocommit=True,
+        )
+        self._template = f"test_template_{_schema_digest()}"
+
+    def close(self) -> None:
+        """Close the connection to the server."""
+        self._server.close()
+
+    @contextmanager
+    def clone(self) -> Iterator[Clone]:
+        """Make a clone of the template, and drop it afterwards with whoever is connected."""
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, self._template)
+        try:
+            yield Clone(name)
+        finally:
+            self._run("DROP DATABASE {} WITH (FORCE)", name)
+
+    def ensure_template(self) -> None:
+        """Migrate the template database, unless it is there; one process does, others wait."""
+        lock = "SELECT pg_advisory_lock(hashtext(%s))", "SELECT pg_advisory_unlock(hashtext(%s))"
+        self._server.execute(lock[0], [self._template])
+        try:
+            if not self._template_is_ready():
+                self._build_template()
+        finally:
+            self._server.execute(lock[1], [self._template])
+
+    def _template_is_ready(self) -> bool:
+        query = "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate"
+        return self._server.execute(query, [self._template]).fetchone() is not None
+
+    def _build_template(self) -> None:
+        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._template)  # half built
+        self._run("CREATE DATABASE {}", self._template)
+        with pointed_to(self._template):
+            call_command("migrate", verbosity=0, interactive=False)
+        self._run("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false", self._template)
+
+    def _run(self, statement: str, *names: str) -> None:
+        self._server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@contextmanager
+def pointed_to(name: str) -> Iterator[None]:
+    """Point Django's default connection, in all threads, to the database `name`."""
+    options = connections.settings["default"]
+    before = options["NAME"]
+    _disconnect()
+    options["NAME"] = name
+    try:
+        yield
+    finally:
+        _disconnect()
+        options["NAME"] = before
+
+
+def _disconnect() -> None:
+    connection.close()
+    connection.close_pool()
+
+
+def _schema_digest() -> str:
+    """Return a digest of all that decides what `migrate` makes."""
+    digest = hashlib.sha256(django.__version__.encode())
+    for app in sorted(apps.get_app_configs(), key=lambda app: app.label):
+        for path in sorted(Path(app.path, "migrations").rglob("*")):
+            if path.suffix in {".py", ".sql"}:
+                digest.update(str(path).encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
