@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.db.models import F, Q
 
 
 class Operator(AbstractUser):
@@ -11,6 +12,8 @@ class Operator(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         db_table = "operators"
+        verbose_name = "operator"
+        verbose_name_plural = "operators"
 
 
 class TelegramUser(models.Model):
@@ -28,3 +31,63 @@ class TelegramUser(models.Model):
 
     class Meta:
         db_table = "telegram_users"
+        constraints = [
+            models.CheckConstraint(condition=Q(id__gt=0), name="telegram_user_id_positive"),
+            models.CheckConstraint(
+                condition=Q(language__in=["ru", "en"]), name="telegram_user_language_known"
+            ),
+        ]
+
+
+class Session(models.Model):
+    """A signed-in Mini App: one for each launch data, until it expires or is revoked."""
+
+    id = models.UUIDField(primary_key=True)
+    user = models.ForeignKey(TelegramUser, on_delete=models.CASCADE, related_name="sessions")
+    init_data_digest = models.BinaryField(unique=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "sessions"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("created_at")), name="session_ends_after_it_began"
+            )
+        ]
+
+
+class Pii(models.Model):
+    """A personal datum, encrypted with AES-256-GCM; only `accounts.vault` reads and writes it."""
+
+    user = models.ForeignKey(TelegramUser, on_delete=models.CASCADE, related_name="+")
+    field = models.CharField(max_length=100)
+    key_version = models.CharField(max_length=16)
+    nonce = models.BinaryField()
+    ciphertext = models.BinaryField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "pii_store"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "field"], name="pii_one_value_per_field")
+        ]
+
+
+class PayoutAddress(models.Model):
+    """Since when the payout address in the vault may be paid to."""
+
+    user = models.OneToOneField(
+        TelegramUser, on_delete=models.CASCADE, primary_key=True, related_name="payout_address"
+    )
+    changed_at = models.DateTimeField()
+    effective_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payout_addresses"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(effective_at__gte=F("changed_at")), name="payout_address_not_before"
+            )
+        ]

@@ -40,6 +40,7 @@ class Code(StrEnum):
     CURSOR_INVALID = "CURSOR_INVALID"
     NOT_FOUND = "NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     CONFLICT = "CONFLICT"
     RATE_LIMIT_EXCEEDED = "RATE_LIMIT_EXCEEDED"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
@@ -78,6 +79,7 @@ CATALOGUE: dict[Code, tuple[HTTPStatus, Promise]] = {
     Code.CURSOR_INVALID: (_S.BAD_REQUEST, _("The page cursor is not valid")),
     Code.NOT_FOUND: (_S.NOT_FOUND, _("Not found")),
     Code.METHOD_NOT_ALLOWED: (_S.METHOD_NOT_ALLOWED, _("Method not allowed")),
+    Code.UNSUPPORTED_MEDIA_TYPE: (_S.UNSUPPORTED_MEDIA_TYPE, _("The body must be JSON")),
     Code.CONFLICT: (_S.CONFLICT, _("This conflicts with the present state")),
     Code.RATE_LIMIT_EXCEEDED: (_S.TOO_MANY_REQUESTS, _("Too many requests")),
     Code.SERVICE_UNAVAILABLE: (_S.SERVICE_UNAVAILABLE, _("A needed service is away")),

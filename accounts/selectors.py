@@ -1,0 +1,141 @@
+"""What others may ask of accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket.errors import Code, DomainError
+
+from . import vault
+from .models import PayoutAddress, Session, TelegramUser
+from .tokens import InvalidToken, read_token
+
+PAYOUT_ADDRESS = "payout_address"
+"""The vault's field that holds the payout address."""
+
+
+class UserBlocked(DomainError):
+    """An operator blocked this user."""
+
+    code: ClassVar[Code] = Code.USER_BLOCKED
+    message = _("This account is blocked; write to support.")
+
+
+class NoSuchUser(DomainError):
+    """No user has this Telegram id."""
+
+    code: ClassVar[Code] = Code.NOT_FOUND
+    message = _("There is no user {user_id}.")
+
+
+class AddressCoolingDown(DomainError):
+    """The payout address was changed a short time ago and may not be paid to before `until`."""
+
+    message = _("The new payout address counts from {until}.")
+    public_facts = ("until",)
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(until=until)
+        self.until = until
+
+
+@dataclass(frozen=True)
+class UserView:
+    """A Telegram user, for other apps."""
+
+    id: int
+    first_name: str
+    username: str
+    language: str
+    is_blocked: bool
+    is_reachable: bool
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where money goes: a raw TON address and the comment that the recipient asked for."""
+
+    address: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class PayoutAddressView:
+    """A user's payout address and since when (or from when) it counts."""
+
+    address: str
+    comment: str
+    effective_at: datetime
+
+
+def authenticate(token: str, *, at: datetime) -> TelegramUser:
+    """Return the user whose live session the token stands for.
+
+    Raises:
+        InvalidToken: not a token of ours, or its session is revoked, or its user deleted.
+        TokenExpired: the session's time is over.
+        UserBlocked: an operator blocked the user.
+    """
+    claims = read_token(token, at=at)
+    session = Session.objects.select_related("user").filter(id=claims.session_id).first()
+    if (
+        session is None
+        or session.user_id != claims.user_id
+        or session.revoked_at is not None
+        or session.user.deleted_at is not None
+    ):
+        raise InvalidToken
+    if session.user.blocked_at is not None:
+        raise UserBlocked
+    return session.user
+
+
+def get_user(user_id: int) -> UserView:
+    """Return a user.
+
+    Raises:
+        NoSuchUser: nobody has this id.
+    """
+    user = TelegramUser.objects.filter(id=user_id).first()
+    if user is None:
+        raise NoSuchUser(user_id=user_id)
+    return UserView(
+        id=user.id,
+        first_name=user.first_name,
+        username=user.username,
+        language=user.language,
+        is_blocked=user.blocked_at is not None,
+        is_reachable=user.unreachable_at is None,
+    )
+
+
+def read_pii(*, user_id: int, field: str) -> dict[str, Any] | None:
+    """Return the value that the vault holds for a user's field, or None."""
+    return vault.read(user_id=user_id, field=field)
+
+
+def payout_address(user_id: int) -> PayoutAddressView | None:
+    """Return the user's own view of the payout address, cooling down or not."""
+    row = PayoutAddress.objects.filter(user_id=user_id).first()
+    value = vault.read(user_id=user_id, field=PAYOUT_ADDRESS) if row else None
+    if row is None or value is None:
+        return None
+    return PayoutAddressView(value["address"], value["comment"], row.effective_at)
+
+
+def payout_destination(*, user_id: int, at: datetime) -> Destination | None:
+    """Return where the user's payouts go; None if no address was ever given.
+
+    Raises:
+        AddressCoolingDown: it was changed, and the new one does not count yet.
+    """
+    given = payout_address(user_id)
+    if given is None:
+        return None
+    if at < given.effective_at:
+        raise AddressCoolingDown(given.effective_at)
+    return Destination(given.address, given.comment)

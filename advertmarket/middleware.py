@@ -1,0 +1,40 @@
+"""What every HTTP request passes: its correlation id, and one log line when it is answered."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from . import correlation
+
+logger = logging.getLogger("advertmarket.http")
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+def correlation_middleware(get_response: GetResponse) -> GetResponse:
+    """Bind the request's correlation id (a new one unless the header holds a UUID); answer it."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        given = correlation.parse(request.headers.get(correlation.HEADER))
+        with correlation.bind(given or uuid.uuid4()) as correlation_id:
+            started = time.monotonic()
+            response = get_response(request)
+            response[correlation.HEADER] = str(correlation_id)
+            match = request.resolver_match
+            logger.info(
+                "request answered",
+                extra={
+                    "method": request.method,
+                    "route": match.route if match else None,
+                    "status": response.status_code,
+                    "duration_ms": round((time.monotonic() - started) * 1000, 1),
+                },
+            )
+            return response
+
+    return middleware
