@@ -16,4 +16,7 @@ SIGNER_QUEUE = "signer"
 """The queue of the only processes that hold the mnemonic."""
 
 app.conf.task_routes = {"payments.tasks.execute_settlements": {"queue": SIGNER_QUEUE}}
-app.conf.beat_schedule = {}
+app.conf.beat_schedule = {
+    "relay_outbox": {"task": "messaging.tasks.relay_outbox", "schedule": 1.0},
+    "delete_old_messages": {"task": "messaging.tasks.delete_old_rows", "schedule": 3600.0},
+}
