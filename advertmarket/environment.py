@@ -6,7 +6,10 @@ import base64
 import binascii
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Literal, NoReturn
+
+Network = Literal["mainnet", "testnet"]
+"""The TON network that this installation serves."""
 
 EX_CONFIG = 78
 """The exit code of a configuration error (sysexits.h); supervisors must not restart on it."""

@@ -13,7 +13,7 @@ import django_stubs_ext
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from .environment import Environment
+from .environment import Environment, Network
 
 django_stubs_ext.monkeypatch()
 
@@ -185,7 +185,11 @@ EVENT_SIGNING_KEY = env.key_256("EVENT_SIGNING_KEY", hint=_GENERATE)
 OLD_EVENT_SIGNING_KEYS = env.keys_256("OLD_EVENT_SIGNING_KEYS")
 
 # --- TON --------------------------------------------------------------------------------------
-TON_NETWORK = env.choice("TON_NETWORK", "mainnet", among=("mainnet", "testnet"))
+TON_NETWORK: Network = (
+    "testnet"
+    if env.choice("TON_NETWORK", "mainnet", among=("mainnet", "testnet")) == "testnet"
+    else "mainnet"
+)
 TON_API_URL = env.url("TON_API_URL", "https://toncenter.com")
 TON_API_KEY = env.text("TON_API_KEY", hint="get one from TON Center")
 TON_API_RPS = env.number("TON_API_RPS", 10, minimum=1)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from django.utils.translation import gettext_lazy as _
 
+from .environment import Network
 from .errors import Code, DomainError
-
-Network = Literal["mainnet", "testnet"]
 
 _RAW = re.compile(r"(0|-1):([0-9a-fA-F]{64})", re.ASCII)
 _FRIENDLY = re.compile(r"[A-Za-z0-9+/_-]{48}", re.ASCII)

@@ -9,13 +9,9 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from typing import TYPE_CHECKING
-
+from celery import Task, current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
-
-if TYPE_CHECKING:
-    from celery import Task
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +20,14 @@ class Waker:
     """One background thread that sends each pending task once, however often it was asked for."""
 
     def __init__(self) -> None:
-        self._pending: dict[str, Task[[], None]] = {}
+        self._pending: set[str] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def wake(self, task: Task[[], None]) -> None:
-        """Ask for a run of `task`; returns at once."""
+    def wake(self, name: str) -> None:
+        """Ask for a run of the task of this name; returns at once."""
         with self._changed:
-            self._pending[task.name] = task
+            self._pending.add(name)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
                 self._thread.start()
@@ -41,20 +37,21 @@ class Waker:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._pending)
-                tasks, self._pending = list(self._pending.values()), {}
-            for task in tasks:
+                names, self._pending = self._pending, set()
+            for name in names:
                 try:
-                    task.apply_async(retry=False, expires=60)
+                    current_app.send_task(name, retry=False, expires=60)
                 except OperationalError as error:
-                    logger.warning("could not wake %s, beat will run it: %s", task.name, error)
+                    logger.warning("could not wake %s, beat will run it: %s", name, error)
 
 
 _waker = Waker()
 
 
-def wake_after_commit(task: Task[[], None]) -> None:
-    """Run `task` (which takes no arguments) soon after the present database transaction commits.
+def wake_after_commit(task: Task[[], None] | str) -> None:
+    """Run a task (or the task of this name) soon after the present database transaction commits.
 
-    Outside one, at once. A rollback wakes nobody.
+    Outside one, at once. A rollback wakes nobody. The task takes no arguments.
     """
-    transaction.on_commit(functools.partial(_waker.wake, task), robust=True)
+    name = task if isinstance(task, str) else task.name
+    transaction.on_commit(functools.partial(_waker.wake, name), robust=True)

@@ -1,0 +1,238 @@
+"""From the chain into the books: one chain transaction of one own wallet, booked whole.
+
+Balance on chain moves by exactly what is booked here: received - sent - fee. The fee is all fees
+of the chain transaction and its out messages' forward fees; storage is part of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from advertmarket.actors import Actor
+from advertmarket.db import requires_transaction
+from advertmarket.messaging.outbox import publish
+
+from . import ledger, settlements
+from .chart import EXTERNAL_TON, IN_TRANSIT, NETWORK_FEES, Account, PerDeal, PerWallet
+from .events import DepositSeen
+from .ledger import Line
+from .models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
+from .tiers import confirmations_needed
+from .ton.schema import ChainTransaction, Message
+from .wallets import freeze
+
+ACTOR = Actor.system("chain-reader")
+
+
+class MissingLink(Exception):
+    """The wallet has chain transactions that we have not booked before this one: backfill it."""
+
+
+@requires_transaction
+def book(*, wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> None:
+    """Book the next chain transaction of a locked wallet: its row, journals, deposit or landing.
+
+    One that is booked already is passed over.
+
+    Raises:
+        MissingLink: `tx` does not follow the last one booked; nothing was written.
+    """
+    if tx.lt <= wallet.last_lt:
+        return
+    if tx.prev_trans_lt != wallet.last_lt:
+        raise MissingLink(wallet.address)
+    is_ours = tx.in_msg is not None and tx.in_msg.is_external
+    row = _book_out(wallet, tx, at) if is_ours else _book_in(wallet, tx, at)
+    _post_fee(wallet, tx, row, at)
+    wallet.balance_nano += row.received_nano - row.sent_nano - row.fee_nano
+    wallet.last_lt, wallet.last_hash = tx.lt, tx.hash
+    if row.chain_balance_nano != wallet.balance_nano:
+        freeze(wallet=wallet, reason="its balance on chain differs from the books", at=at)
+    wallet.save()
+
+
+def _book_in(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonTransaction:
+    message = tx.in_msg
+    stayed = message is not None and not tx.bounced_back
+    received = message.value if message is not None and stayed else 0
+    row = TonTransaction(
+        wallet=wallet,
+        direction=TonTransaction.Direction.IN,
+        state=TonTransaction.State.CONFIRMED,
+        source=message.source if message else "",
+        received_nano=received,
+    )
+    _put_chain_facts(row, tx)
+    row.save()
+    if received:
+        assert message is not None
+        _post_received(wallet, message, row, at)
+    return row
+
+
+def _post_received(wallet: Wallet, message: Message, row: TonTransaction, at: dt.datetime) -> None:
+    escrow = Escrow.objects.filter(wallet=wallet).first()
+    account: Account
+    if message.bounced:
+        account = PerWallet.BOUNCED.of(wallet.subwallet)
+    elif Wallet.objects.filter(address=message.source).exists():
+        account = IN_TRANSIT
+    elif escrow is not None:
+        account = PerDeal.DEPOSIT_PENDING.of(escrow.reference)
+    else:
+        account = PerWallet.UNSOLICITED.of(wallet.subwallet)
+    ledger.post(
+        kind=Journal.Kind.RECEIVED,
+        key=f"in:{wallet.address}:{row.lt}",
+        lines=[Line(EXTERNAL_TON, account, row.received_nano, wallet.subwallet)],
+        actor=ACTOR,
+        at=at,
+    )
+    if message.bounced:
+        _make_whole(wallet, message, row, at)
+    elif escrow is not None and account == PerDeal.DEPOSIT_PENDING.of(escrow.reference):
+        _note_deposit(escrow, row, at)
+
+
+def _note_deposit(escrow: Escrow, row: TonTransaction, at: dt.datetime) -> None:
+    earlier = sum(Deposit.objects.filter(escrow=escrow).values_list("amount_nano", flat=True))
+    needed = confirmations_needed(earlier + row.received_nano)
+    assert row.mc_seqno is not None
+    Deposit.objects.create(
+        chain_transaction=row,
+        escrow=escrow,
+        amount_nano=row.received_nano,
+        confirmed_at_seqno=row.mc_seqno + needed - 1,
+        seen_at=at,
+    )
+    publish(
+        DepositSeen(deal_id=escrow.reference, deposit_id=row.pk, amount_nano=row.received_nano),
+        key=f"deposit-seen:{row.pk}",
+        at=at,
+    )
+
+
+def _book_out(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonTransaction:
+    """Book what our key sent: matched by the normalized hash, which re-wrapping cannot change."""
+    assert tx.in_msg is not None
+    attempt = TonTransaction.objects.filter(
+        wallet=wallet, hash_norm=tx.in_msg.hash_norm, lt=None
+    ).first()
+    if attempt is None:
+        return _book_foreign(wallet, tx, at)
+    _expire_rivals(wallet, attempt, at)
+    sent = _expected_out(attempt, tx)
+    attempt.sent_nano = sent.value if sent else 0
+    attempt.out_msg_hash = sent.hash if sent else ""
+    attempt.state = TonTransaction.State.LANDED if sent else TonTransaction.State.FAILED
+    _put_chain_facts(attempt, tx)
+    attempt.save()
+    wallet.expected_seqno += 1
+    settlement = _lock_settlement(attempt)
+    if sent:
+        ledger.post(
+            kind=Journal.Kind.OWNER_WITHDRAWAL,
+            key=f"out:{wallet.address}:{tx.lt}",
+            lines=[
+                Line(
+                    PerDeal.OWNER_PENDING.of(settlement.reference),
+                    EXTERNAL_TON,
+                    attempt.sent_nano,
+                    wallet.subwallet,
+                )
+            ],
+            actor=ACTOR,
+            at=at,
+        )
+        settlements.landed(settlement=settlement, at=at)
+    else:
+        settlements.try_anew(settlement=settlement, why="it landed and sent nothing", at=at)
+    return attempt
+
+
+def _lock_settlement(attempt: TonTransaction) -> Settlement:
+    assert attempt.settlement_id is not None
+    return Settlement.objects.select_for_update(no_key=True).get(pk=attempt.settlement_id)
+
+
+def _expire_rivals(wallet: Wallet, attempt: TonTransaction, at: dt.datetime) -> None:
+    """One message per seqno can land: the other live attempt of this wallet never will."""
+    if attempt.state == TonTransaction.State.EXPIRED:
+        freeze(wallet=wallet, reason="an attempt landed after it had expired", at=at)
+    TonTransaction.objects.filter(
+        wallet=wallet, direction=TonTransaction.Direction.OUT, state__in=TonTransaction.LIVE
+    ).exclude(pk=attempt.pk).update(state=TonTransaction.State.EXPIRED)
+
+
+def _expected_out(attempt: TonTransaction, tx: ChainTransaction) -> Message | None:
+    return next(
+        (
+            message
+            for message in tx.out_msgs
+            if message.destination == attempt.destination and message.value == attempt.amount_nano
+        ),
+        None,
+    )
+
+
+def _book_foreign(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonTransaction:
+    """Record an external message that we never signed. What it sent stays unbooked, visibly."""
+    row = TonTransaction(
+        wallet=wallet,
+        direction=TonTransaction.Direction.OUT,
+        state=TonTransaction.State.FOREIGN,
+        sent_nano=sum(message.value for message in tx.out_msgs),
+    )
+    _put_chain_facts(row, tx)
+    row.save()
+    freeze(wallet=wallet, reason=f"a message that we did not sign landed ({tx.hash})", at=at)
+    return row
+
+
+def _make_whole(wallet: Wallet, message: Message, row: TonTransaction, at: dt.datetime) -> None:
+    """Our transfer came back: owe it again in full; what the way cost is the platform's."""
+    attempt = TonTransaction.objects.filter(
+        wallet=wallet,
+        direction=TonTransaction.Direction.OUT,
+        state=TonTransaction.State.LANDED,
+        destination=message.source,
+    ).first()
+    if attempt is None:
+        freeze(wallet=wallet, reason=f"a bounce that answers no transfer ({row.tx_hash})", at=at)
+        return
+    settlement = _lock_settlement(attempt)
+    owed = PerDeal.OWNER_PENDING.of(settlement.reference)
+    lines = [Line(PerWallet.BOUNCED.of(wallet.subwallet), owed, row.received_nano)]
+    if cost := attempt.sent_nano - row.received_nano:
+        lines.append(Line(NETWORK_FEES, owed, cost))
+    ledger.post(
+        kind=Journal.Kind.BOUNCE,
+        key=f"bounce:{wallet.address}:{row.lt}",
+        lines=lines,
+        actor=ACTOR,
+        at=at,
+    )
+    attempt.state = TonTransaction.State.BOUNCED
+    attempt.save(update_fields=["state"])
+    settlements.hold(settlement=settlement, reason="the recipient's contract sent it back", at=at)
+
+
+def _post_fee(wallet: Wallet, tx: ChainTransaction, row: TonTransaction, at: dt.datetime) -> None:
+    row.fee_nano = tx.total_fees + sum(message.fwd_fee for message in tx.out_msgs)
+    if tx.bounced_back and tx.in_msg is not None:
+        row.fee_nano -= tx.in_msg.value - sum(message.value for message in tx.out_msgs)
+    row.save(update_fields=["fee_nano"])
+    if row.fee_nano:
+        ledger.post(
+            kind=Journal.Kind.NETWORK_FEE,
+            key=f"fee:{wallet.address}:{tx.lt}",
+            lines=[Line(NETWORK_FEES, EXTERNAL_TON, row.fee_nano, wallet.subwallet)],
+            actor=ACTOR,
+            at=at,
+        )
+
+
+def _put_chain_facts(row: TonTransaction, tx: ChainTransaction) -> None:
+    row.lt, row.tx_hash, row.mc_seqno, row.chain_at = tx.lt, tx.hash, tx.mc_block_seqno, tx.now
+    state = tx.account_state_after
+    row.chain_balance_nano = state.balance if state else 0

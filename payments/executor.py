@@ -1,0 +1,379 @@
+"""How money leaves: each owed transfer is paid once, whichever process dies at whichever line.
+
+A worker leases a due settlement, looks at the chain outside any database transaction, then locks,
+checks again and records. The signed message is committed before it is broadcast; from then on only
+those bytes are sent, until they are seen on chain or can no longer land. Only the chain reader,
+which misses no block, says which of the two it was.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import logging
+import uuid
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.selectors import AddressCoolingDown, Destination, payout_destination
+
+from . import settlements
+from .chart import DEBTS
+from .ledger import balance
+from .models import ChainCursor, Settlement, TonTransaction, Wallet
+from .pause import PayoutsPaused, refuse_if_paused
+from .ton.client import TonClient, TonUnavailable
+from .ton.wallet import FeeQuestion, Signer, fee_question
+from .wallets import freeze
+
+logger = logging.getLogger(__name__)
+
+LEASE = dt.timedelta(seconds=180)
+VALIDITY = dt.timedelta(seconds=120)
+EXPIRY_MARGIN = dt.timedelta(seconds=60)
+MAX_CLOCK_SKEW = dt.timedelta(seconds=30)
+REBROADCAST = dt.timedelta(seconds=10)
+
+SOON = dt.timedelta(seconds=1)
+LATER = dt.timedelta(seconds=10)
+MUCH_LATER = dt.timedelta(seconds=60)
+
+WORKING = (Settlement.State.QUEUED, Settlement.State.SIGNED, Settlement.State.SUBMITTED)
+
+
+class NotNow(Exception):
+    """This settlement cannot go on at present; it waits, and says for what."""
+
+    def __init__(self, waiting_for: str, retry_in: dt.timedelta) -> None:
+        super().__init__(waiting_for)
+        self.waiting_for, self.retry_in = waiting_for, retry_in
+
+
+class LeaseLost(Exception):
+    """Another worker has this settlement now; what it does stands, this one lets go."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the chain showed just before a signature."""
+
+    block_at: dt.datetime
+    seqno: int
+    balance_nano: int
+    is_deployed: bool
+    recipient_is_active: bool
+    quote_nano: int
+
+
+class Executor:
+    """One worker's run over the due settlements."""
+
+    def __init__(self, client: TonClient, signer: Signer) -> None:
+        self._client = client
+        self._signer = signer
+        self._lease = uuid.uuid4()
+
+    def run(self, *, at_most: int) -> int:
+        """Take one step with each of up to `at_most` due settlements; return how many were due."""
+        leased = self._take(at_most)
+        for pk in leased:
+            try:
+                self._step(pk)
+            except LeaseLost:
+                logger.warning("settlement %s is in other hands", pk)
+        return len(leased)
+
+    def _take(self, at_most: int) -> list[uuid.UUID]:
+        now = timezone.now()
+        with transaction.atomic():
+            due = (
+                Settlement.objects.select_for_update(skip_locked=True, no_key=True)
+                .filter(Q(leased_until=None) | Q(leased_until__lt=now))
+                .filter(state__in=WORKING, due_at__lte=now)
+                .order_by("due_at")[:at_most]
+            )
+            pks = [settlement.pk for settlement in due]
+            Settlement.objects.filter(pk__in=pks).update(
+                lease_owner=self._lease, leased_until=now + LEASE
+            )
+        return pks
+
+    def _step(self, pk: uuid.UUID) -> None:
+        settlement = Settlement.objects.select_related("wallet").get(pk=pk)
+        try:
+            if settlement.state == Settlement.State.QUEUED:
+                self._sign(settlement)
+                self._broadcast(pk)
+            elif settlement.state in WORKING:
+                self._follow(settlement)
+            self._finish(pk)
+        except NotNow as wait:
+            self._finish(pk, wait)
+        except PayoutsPaused as paused:
+            self._finish(pk, NotNow(str(paused), SOON))
+        except TonUnavailable as away:
+            self._finish(pk, NotNow(str(away), LATER))
+
+    # --- QUEUED -> SIGNED ---------------------------------------------------------------------
+
+    def _sign(self, settlement: Settlement) -> None:
+        refuse_if_paused()
+        destination = _destination(settlement)
+        sight = self._look(settlement, destination)
+        now = timezone.now()
+        if abs(now - sight.block_at) > MAX_CLOCK_SKEW:
+            raise NotNow(f"chain time {sight.block_at:%H:%M:%S} and ours to agree", LATER)
+        with transaction.atomic():
+            frozen = self._record_signature(settlement.pk, destination, sight, now)
+        if frozen:
+            raise NotNow(frozen, LATER)
+
+    def _look(self, settlement: Settlement, destination: Destination) -> Sight:
+        wallet = settlement.wallet
+        head = self._client.head()
+        state = self._client.wallet_state(wallet.address)
+        active = self._client.is_active(destination.address)
+        question: FeeQuestion = fee_question(
+            public_key=wallet.public_key,
+            subwallet=wallet.subwallet,
+            seqno=state.seqno,
+            valid_until=int((head.gen_utime + VALIDITY).timestamp()),
+            destination=destination.address,
+            amount_nano=settlement.amount_nano,
+            comment=destination.comment,
+            bounce=active,
+            deploy=not state.is_active,
+        )
+        fee_nano = self._client.estimate_fee(wallet.address, question)
+        return Sight(
+            block_at=head.gen_utime,
+            seqno=state.seqno,
+            balance_nano=state.balance,
+            is_deployed=state.is_active,
+            recipient_is_active=active,
+            quote_nano=fee_nano + -(-fee_nano // 5),
+        )
+
+    def _record_signature(
+        self, pk: uuid.UUID, destination: Destination, sight: Sight, now: dt.datetime
+    ) -> str:
+        """Check all again under the locks, then sign and store; return why the wallet froze, if."""
+        wallet = Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
+        settlement = self._lock(pk)
+        if settlement.state != Settlement.State.QUEUED:
+            raise LeaseLost
+        if wallet.frozen_at is not None:
+            reason = f"the wallet is frozen: {wallet.frozen_reason}"
+            settlements.give_up(settlement=settlement, reason=reason, at=now)
+            return reason
+        if _live_attempt(wallet) is not None:
+            raise NotNow("another transfer of this wallet", SOON)
+        if sight.seqno > wallet.expected_seqno:
+            reason = f"the chain's seqno is {sight.seqno}, ours {wallet.expected_seqno}"
+            freeze(wallet=wallet, reason=reason, at=now)
+            settlements.give_up(settlement=settlement, reason=f"wallet frozen: {reason}", at=now)
+            return reason
+        if sight.seqno < wallet.expected_seqno:
+            raise NotNow(f"a node that is not behind (seqno {sight.seqno})", LATER)
+        if destination != _destination(settlement):
+            raise NotNow("a steady payout address", SOON)
+        _check_balance(settlement, wallet, sight)
+        refuse_if_paused()
+        self._store_attempt(settlement, wallet, destination, sight, now)
+        return ""
+
+    def _store_attempt(
+        self,
+        settlement: Settlement,
+        wallet: Wallet,
+        destination: Destination,
+        sight: Sight,
+        now: dt.datetime,
+    ) -> None:
+        valid_until_at = sight.block_at + VALIDITY
+        signed = self._signer.sign_transfer(
+            subwallet=wallet.subwallet,
+            seqno=wallet.expected_seqno,
+            valid_until=int(valid_until_at.timestamp()),
+            destination=destination.address,
+            amount_nano=settlement.amount_nano,
+            comment=destination.comment,
+            bounce=sight.recipient_is_active,
+            deploy=not sight.is_deployed,
+        )
+        TonTransaction.objects.create(
+            wallet=wallet,
+            direction=TonTransaction.Direction.OUT,
+            state=TonTransaction.State.SIGNED,
+            settlement=settlement,
+            destination=destination.address,
+            amount_nano=settlement.amount_nano,
+            seqno=wallet.expected_seqno,
+            valid_until_at=valid_until_at,
+            boc=signed.boc,
+            msg_hash=signed.msg_hash,
+            hash_norm=signed.hash_norm,
+            body_hash=signed.body_hash,
+            signed_at=now,
+        )
+        settlement.attempts += 1
+        settlement.save(update_fields=["attempts"])
+        settlements.move(
+            settlement=settlement,
+            state=Settlement.State.SIGNED,
+            waiting_for="the broadcast",
+            due_at=now,
+            at=now,
+        )
+
+    # --- SIGNED -> SUBMITTED ------------------------------------------------------------------
+
+    def _broadcast(self, pk: uuid.UUID) -> None:
+        """Send the stored bytes. Whatever the answer, or none: they may land now."""
+        attempt = TonTransaction.objects.get(settlement=pk, state__in=TonTransaction.LIVE)
+        assert attempt.valid_until_at is not None
+        assert attempt.boc is not None
+        if timezone.now() >= attempt.valid_until_at:
+            return
+        refuse_if_paused()
+        try:
+            answer = self._client.send(base64.b64encode(attempt.boc).decode())
+        except TonUnavailable as silence:
+            answer = str(silence)
+        now = timezone.now()
+        with transaction.atomic():
+            Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
+            settlement = self._lock(pk)
+            attempt.refresh_from_db(fields=["state"])
+            TonTransaction.objects.filter(pk=attempt.pk).update(
+                broadcast_at=now, last_answer=answer[:300]
+            )
+            if attempt.state == TonTransaction.State.SIGNED:
+                TonTransaction.objects.filter(pk=attempt.pk).update(
+                    state=TonTransaction.State.SUBMITTED
+                )
+                settlements.move(
+                    settlement=settlement,
+                    state=Settlement.State.SUBMITTED,
+                    waiting_for="the chain",
+                    due_at=now + SOON,
+                    at=now,
+                )
+
+    # --- SUBMITTED -> CONFIRMED, or a new attempt ---------------------------------------------
+
+    def _follow(self, settlement: Settlement) -> None:
+        attempt = TonTransaction.objects.filter(
+            settlement=settlement, state__in=TonTransaction.LIVE
+        ).first()
+        if attempt is None:
+            raise NotNow("the chain reader", SOON)
+        if attempt.state == TonTransaction.State.LANDED:
+            self._confirm(settlement.pk, attempt)
+        elif _can_never_land(attempt):
+            self._expire(settlement.pk, attempt.pk)
+        else:
+            now = timezone.now()
+            if attempt.broadcast_at is None or now - attempt.broadcast_at > REBROADCAST:
+                self._broadcast(settlement.pk)
+            raise NotNow("the chain", SOON)
+
+    def _confirm(self, pk: uuid.UUID, attempt: TonTransaction) -> None:
+        received = self._client.received(attempt.out_msg_hash)
+        if received is None or received.account != attempt.destination:
+            raise NotNow("the recipient's side", SOON)
+        if received.bounced_back:
+            raise NotNow("the bounced money", SOON)
+        now = timezone.now()
+        with transaction.atomic():
+            Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
+            settlement = self._lock(pk)
+            fresh = TonTransaction.objects.get(pk=attempt.pk)
+            if fresh.state != TonTransaction.State.LANDED:
+                raise LeaseLost
+            settlements.confirm(settlement=settlement, attempt=fresh, at=now)
+
+    def _expire(self, pk: uuid.UUID, attempt_pk: int) -> None:
+        now = timezone.now()
+        with transaction.atomic():
+            Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
+            settlement = self._lock(pk)
+            attempt = TonTransaction.objects.get(pk=attempt_pk)
+            if not _can_never_land(attempt):
+                raise LeaseLost
+            attempt.state = TonTransaction.State.EXPIRED
+            attempt.save(update_fields=["state"])
+            settlements.try_anew(settlement=settlement, why="the last one expired", at=now)
+
+    # --- the lease ----------------------------------------------------------------------------
+
+    def _lock(self, pk: uuid.UUID) -> Settlement:
+        settlement = Settlement.objects.select_for_update(no_key=True).get(pk=pk)
+        if settlement.lease_owner != self._lease:
+            raise LeaseLost
+        return settlement
+
+    def _finish(self, pk: uuid.UUID, wait: NotNow | None = None) -> None:
+        """Give the lease back; a settlement that waits says for what and until when."""
+        mine = Settlement.objects.filter(pk=pk, lease_owner=self._lease)
+        if wait is not None:
+            mine.filter(state__in=WORKING).update(
+                waiting_for=wait.waiting_for[:300], due_at=timezone.now() + wait.retry_in
+            )
+        mine.update(lease_owner=None, leased_until=None)
+
+
+def _destination(settlement: Settlement) -> Destination:
+    now = timezone.now()
+    try:
+        destination = payout_destination(user_id=settlement.payee_id, at=now)
+    except AddressCoolingDown as cooling:
+        raise NotNow(str(cooling), MUCH_LATER) from cooling
+    if destination is None:
+        with transaction.atomic():
+            settlements.tell_stuck(settlement=settlement, reason="no payout address", at=now)
+        raise NotNow("a payout address", MUCH_LATER)
+    return destination
+
+
+def _live_attempt(wallet: Wallet) -> TonTransaction | None:
+    return TonTransaction.objects.filter(
+        wallet=wallet,
+        direction=TonTransaction.Direction.OUT,
+        state__in=TonTransaction.LIVE,
+    ).first()
+
+
+def _check_balance(settlement: Settlement, wallet: Wallet, sight: Sight) -> None:
+    """An overspend would answer "ok", burn the seqno and send nothing: look first."""
+    debts_nano = sum(balance(kind.of(settlement.reference)) for kind in DEBTS)
+    available_nano = min(sight.balance_nano, wallet.balance_nano)
+    shortfall_nano = debts_nano + sight.quote_nano - available_nano
+    if shortfall_nano > 0:
+        raise NotNow(f"{shortfall_nano} nanoTON more at {wallet.address}", MUCH_LATER)
+
+
+def _can_never_land(attempt: TonTransaction) -> bool:
+    """Whether every block that could hold the attempt is read, and none did."""
+    cursor = ChainCursor.objects.get()
+    assert attempt.valid_until_at is not None
+    return (
+        attempt.state in (TonTransaction.State.SIGNED, TonTransaction.State.SUBMITTED)
+        and cursor.block_at > attempt.valid_until_at + EXPIRY_MARGIN
+    )
+
+
+def make_signer() -> Signer:
+    """Return the signer of this process's mnemonic.
+
+    Raises:
+        ValueError: the mnemonic is not valid, or not that of TON_WALLET_PUBLIC_KEY.
+    """
+    signer = Signer(settings.TON_WALLET_MNEMONIC)
+    if signer.public_key != settings.TON_WALLET_PUBLIC_KEY:
+        raise ValueError("TON_WALLET_MNEMONIC is not the mnemonic of TON_WALLET_PUBLIC_KEY")
+    return signer

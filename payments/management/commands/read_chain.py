@@ -1,0 +1,54 @@
+"""Run the chain reader until SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+from django.db.utils import InterfaceError, OperationalError
+
+from advertmarket.wake import wake_after_commit
+from payments.reader import read_new_blocks
+from payments.tasks import apply_deposits
+from payments.ton import client
+from payments.ton.client import TonUnavailable
+
+logger = structlog.get_logger(__name__)
+
+BLOCKS_PER_TURN = 100
+BACKOFF_MAX_S = 30.0
+
+
+class Command(BaseCommand):
+    """The process of the `chain` role. It finishes the block in hand and stops on SIGTERM."""
+
+    help = "Book every masterchain block from the cursor on, until SIGTERM."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Read block after block; what fails is tried again, never skipped."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        logger.info("chain_reader_started")
+        reader = client.reading()
+        backoff_s = settings.TON_READER_POLL_S
+        while not stop.is_set():
+            try:
+                done = read_new_blocks(reader, at_most=BLOCKS_PER_TURN, should_stop=stop.is_set)
+            except (TonUnavailable, OperationalError, InterfaceError) as problem:
+                logger.warning("chain_reader_waits", problem=str(problem), seconds=backoff_s)
+                close_old_connections()
+                stop.wait(backoff_s)
+                backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+                continue
+            backoff_s = settings.TON_READER_POLL_S
+            if done:
+                wake_after_commit(apply_deposits)
+            if done < BLOCKS_PER_TURN:
+                stop.wait(settings.TON_READER_POLL_S)
+        logger.info("chain_reader_stopped")

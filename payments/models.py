@@ -1,0 +1,413 @@
+"""The tables of the money. Only this app writes them; the books only through `ledger.post`."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class Journal(models.Model):
+    """One business operation of the books: postings that stand together, written once."""
+
+    class Kind(models.TextChoices):
+        RECEIVED = "RECEIVED"
+        ALLOCATED = "ALLOCATED"
+        NETWORK_FEE = "NETWORK_FEE"
+        ESCROW_RELEASE = "ESCROW_RELEASE"
+        OWNER_WITHDRAWAL = "OWNER_WITHDRAWAL"
+        BOUNCE = "BOUNCE"
+
+    tx_ref = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    kind = models.CharField(max_length=32, choices=Kind)
+    key = models.CharField(max_length=200, unique=True)
+    digest = models.CharField(max_length=64)
+    actor = models.CharField(max_length=100)
+    correlation_id = models.UUIDField()
+    posted_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "ledger_journals"
+
+
+class Posting(models.Model):
+    """`amount_nano` debited from one account and credited to another: it cannot be unbalanced."""
+
+    id = models.BigAutoField(primary_key=True)
+    journal = models.ForeignKey(Journal, models.PROTECT, related_name="postings")
+    debit = models.CharField(max_length=80)
+    credit = models.CharField(max_length=80)
+    amount_nano = models.BigIntegerField()
+    wallet = models.ForeignKey("Wallet", models.PROTECT, null=True, related_name="postings")
+
+    class Meta:
+        db_table = "ledger_postings"
+        constraints = [
+            models.CheckConstraint(name="posting_amount_positive", condition=Q(amount_nano__gt=0)),
+            models.CheckConstraint(name="posting_accounts_differ", condition=~Q(debit=F("credit"))),
+            models.CheckConstraint(
+                name="posting_on_chain_names_wallet",
+                condition=Q(debit="EXTERNAL_TON", wallet__isnull=False)
+                | Q(credit="EXTERNAL_TON", wallet__isnull=False)
+                | (~Q(debit="EXTERNAL_TON") & ~Q(credit="EXTERNAL_TON") & Q(wallet__isnull=True)),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["debit"], name="posting_debit"),
+            models.Index(fields=["credit"], name="posting_credit"),
+        ]
+
+
+class AccountBalance(models.Model):
+    """The running balance (credits less debits) of an account that may not go below zero."""
+
+    code = models.CharField(max_length=80, primary_key=True)
+    balance_nano = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "account_balances"
+        constraints = [
+            models.CheckConstraint(name="account_not_overdrawn", condition=Q(balance_nano__gte=0)),
+        ]
+
+
+class Wallet(models.Model):
+    """An address of ours on chain: subwallet 0 is the treasury, every other serves one deal.
+
+    A wallet is followed for ever. `balance_nano` is its balance on chain after the last chain
+    transaction that we booked, `last_lt` and `last_hash` name that one.
+    """
+
+    subwallet = models.BigIntegerField(primary_key=True)
+    version = models.CharField(max_length=8)
+    public_key = models.CharField(max_length=64)
+    address = models.CharField(max_length=67, unique=True)
+    reference = models.UUIDField(null=True, unique=True)
+    expected_seqno = models.BigIntegerField(default=0)
+    balance_nano = models.BigIntegerField(default=0)
+    last_lt = models.BigIntegerField(default=0)
+    last_hash = models.CharField(max_length=64, blank=True)
+    frozen_at = models.DateTimeField(null=True)
+    frozen_reason = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "wallets"
+        constraints = [
+            models.CheckConstraint(
+                name="wallet_numbers_not_negative",
+                condition=Q(
+                    subwallet__gte=0, expected_seqno__gte=0, balance_nano__gte=0, last_lt__gte=0
+                ),
+            ),
+            models.CheckConstraint(
+                name="wallet_frozen_with_reason",
+                condition=Q(frozen_at=None, frozen_reason="")
+                | (Q(frozen_at__isnull=False) & ~Q(frozen_reason="")),
+            ),
+        ]
+
+
+class Escrow(models.Model):
+    """All that payments knows of a deal, which it knows only as `reference`."""
+
+    class State(models.TextChoices):
+        AWAITING = "AWAITING"
+        FUNDED = "FUNDED"
+        RELEASED = "RELEASED"
+        CLOSED = "CLOSED"
+
+    reference = models.UUIDField(primary_key=True)
+    wallet = models.OneToOneField(Wallet, models.PROTECT, related_name="escrow")
+    state = models.CharField(max_length=16, choices=State, default=State.AWAITING)
+    price_nano = models.BigIntegerField()
+    funded_nano = models.BigIntegerField(null=True)
+    payment_deadline_at = models.DateTimeField()
+    refund_user_id = models.BigIntegerField(null=True)
+    opened_at = models.DateTimeField()
+    funded_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "escrows"
+        constraints = [
+            models.CheckConstraint(name="escrow_price_positive", condition=Q(price_nano__gt=0)),
+            models.CheckConstraint(
+                name="escrow_funded_with_amount",
+                condition=Q(state__in=["AWAITING", "CLOSED"], funded_nano=None, funded_at=None)
+                | Q(
+                    state__in=["FUNDED", "RELEASED"],
+                    funded_nano__gt=0,
+                    funded_at__isnull=False,
+                ),
+            ),
+            models.CheckConstraint(
+                name="escrow_ended_with_time",
+                condition=Q(state__in=["AWAITING", "FUNDED"], ended_at=None)
+                | Q(state__in=["RELEASED", "CLOSED"], ended_at__isnull=False),
+            ),
+        ]
+
+
+class ChainCursor(models.Model):
+    """How far the chain is booked: the last masterchain block read, and that block's time."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    seqno = models.BigIntegerField()
+    block_at = models.DateTimeField()
+    read_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "chain_cursor"
+        constraints = [models.CheckConstraint(name="chain_cursor_single", condition=Q(id=1))]
+
+
+class Settlement(models.Model):
+    """One owed transfer out of one wallet, from the decision until the recipient has it."""
+
+    class Kind(models.TextChoices):
+        PAYOUT = "PAYOUT"
+
+    class State(models.TextChoices):
+        QUEUED = "QUEUED"
+        SIGNED = "SIGNED"
+        SUBMITTED = "SUBMITTED"
+        CONFIRMED = "CONFIRMED"
+        NEEDS_OPERATOR = "NEEDS_OPERATOR"
+        HELD = "HELD"
+
+    OPEN = (State.QUEUED, State.SIGNED, State.SUBMITTED, State.NEEDS_OPERATOR, State.HELD)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    kind = models.CharField(max_length=32, choices=Kind)
+    state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
+    reference = models.UUIDField()
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="settlements")
+    payee_id = models.BigIntegerField()
+    amount_nano = models.BigIntegerField()
+    waiting_for = models.CharField(max_length=300, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField()
+    lease_owner = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    state_since_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "settlements"
+        constraints = [
+            models.CheckConstraint(
+                name="settlement_amount_positive", condition=Q(amount_nano__gt=0)
+            ),
+            models.CheckConstraint(
+                name="settlement_confirmed_with_time",
+                condition=Q(state="CONFIRMED", confirmed_at__isnull=False)
+                | (~Q(state="CONFIRMED") & Q(confirmed_at=None)),
+            ),
+            models.CheckConstraint(
+                name="settlement_lease_whole",
+                condition=Q(lease_owner=None, leased_until=None)
+                | Q(lease_owner__isnull=False, leased_until__isnull=False),
+            ),
+            models.UniqueConstraint(
+                name="settlement_one_open_per_kind",
+                fields=["reference", "kind"],
+                condition=~Q(state="CONFIRMED"),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="settlement_due",
+                fields=["due_at"],
+                condition=Q(state__in=["QUEUED", "SIGNED", "SUBMITTED"]),
+            ),
+            models.Index(name="settlement_reference", fields=["reference"]),
+        ]
+
+
+class TonTransaction(models.Model):
+    """A chain transaction of an own wallet: IN as the chain showed it; OUT from our signature on.
+
+    An OUT row is an attempt at a settlement. Until it lands its chain columns are empty; an OUT
+    that landed without a settlement was signed by somebody else, and its wallet is frozen.
+    """
+
+    class Direction(models.TextChoices):
+        IN = "IN"
+        OUT = "OUT"
+
+    class State(models.TextChoices):
+        SIGNED = "SIGNED"  # stored, perhaps broadcast
+        SUBMITTED = "SUBMITTED"  # broadcast, whatever the answer
+        LANDED = "LANDED"  # on chain with the expected message out
+        CONFIRMED = "CONFIRMED"  # the recipient has it; every IN is born so
+        FAILED = "FAILED"  # landed, and sent nothing
+        EXPIRED = "EXPIRED"  # can never land
+        BOUNCED = "BOUNCED"  # sent, and came back
+        FOREIGN = "FOREIGN"  # landed, and not ours
+
+    LIVE = (State.SIGNED, State.SUBMITTED, State.LANDED)
+
+    id = models.BigAutoField(primary_key=True)
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="chain_transactions")
+    direction = models.CharField(max_length=3, choices=Direction)
+    state = models.CharField(max_length=16, choices=State)
+
+    lt = models.BigIntegerField(null=True)
+    tx_hash = models.CharField(max_length=64, blank=True)
+    mc_seqno = models.BigIntegerField(null=True)
+    chain_at = models.DateTimeField(null=True)
+    received_nano = models.BigIntegerField(default=0)
+    sent_nano = models.BigIntegerField(default=0)
+    fee_nano = models.BigIntegerField(default=0)
+    chain_balance_nano = models.BigIntegerField(null=True)
+    source = models.CharField(max_length=67, blank=True)
+    out_msg_hash = models.CharField(max_length=64, blank=True)
+
+    settlement = models.ForeignKey(
+        Settlement, models.PROTECT, null=True, related_name="chain_transactions"
+    )
+    destination = models.CharField(max_length=67, blank=True)
+    amount_nano = models.BigIntegerField(null=True)
+    seqno = models.BigIntegerField(null=True)
+    valid_until_at = models.DateTimeField(null=True)
+    boc = models.BinaryField(null=True)
+    msg_hash = models.CharField(max_length=64, blank=True)
+    hash_norm = models.CharField(max_length=64, blank=True)
+    body_hash = models.CharField(max_length=64, blank=True)
+    signed_at = models.DateTimeField(null=True)
+    broadcast_at = models.DateTimeField(null=True)
+    last_answer = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        db_table = "ton_transactions"
+        constraints = [
+            models.UniqueConstraint(name="ton_transaction_once", fields=["wallet", "lt"]),
+            models.UniqueConstraint(
+                name="attempt_one_live_per_wallet",
+                fields=["wallet"],
+                condition=Q(direction="OUT", state__in=["SIGNED", "SUBMITTED", "LANDED"]),
+            ),
+            models.UniqueConstraint(
+                name="attempt_message_once", fields=["hash_norm"], condition=~Q(hash_norm="")
+            ),
+            models.CheckConstraint(
+                name="ton_transaction_on_chain_whole",
+                condition=Q(
+                    state__in=["SIGNED", "SUBMITTED", "EXPIRED"],
+                    lt=None,
+                    tx_hash="",
+                    mc_seqno=None,
+                    chain_at=None,
+                    chain_balance_nano=None,
+                )
+                | (
+                    Q(
+                        state__in=["LANDED", "CONFIRMED", "FAILED", "BOUNCED", "FOREIGN"],
+                        lt__isnull=False,
+                        mc_seqno__isnull=False,
+                        chain_at__isnull=False,
+                        chain_balance_nano__isnull=False,
+                    )
+                    & ~Q(tx_hash="")
+                ),
+            ),
+            models.CheckConstraint(
+                name="ton_transaction_in_is_confirmed",
+                condition=~Q(direction="IN") | Q(state="CONFIRMED", settlement=None),
+            ),
+            models.CheckConstraint(
+                name="attempt_signed_whole",
+                condition=Q(direction="IN")
+                | Q(state="FOREIGN", settlement=None)
+                | (
+                    Q(
+                        settlement__isnull=False,
+                        amount_nano__gt=0,
+                        seqno__isnull=False,
+                        valid_until_at__isnull=False,
+                        boc__isnull=False,
+                        signed_at__isnull=False,
+                    )
+                    & ~Q(destination="")
+                    & ~Q(hash_norm="")
+                ),
+            ),
+        ]
+        indexes = [models.Index(name="ton_transaction_tx_hash", fields=["tx_hash"])]
+
+
+class Deposit(models.Model):
+    """Money that arrived for a deal, from the block that showed it until its rule is applied."""
+
+    class State(models.TextChoices):
+        CONFIRMING = "CONFIRMING"
+        ALLOCATED = "ALLOCATED"
+        REVIEW = "REVIEW"
+
+    chain_transaction = models.OneToOneField(
+        TonTransaction, models.PROTECT, primary_key=True, related_name="deposit"
+    )
+    escrow = models.ForeignKey(Escrow, models.PROTECT, related_name="deposits")
+    amount_nano = models.BigIntegerField()
+    state = models.CharField(max_length=16, choices=State, default=State.CONFIRMING)
+    confirmed_at_seqno = models.BigIntegerField()
+    rule = models.CharField(max_length=200, blank=True)
+    seen_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "deposits"
+        constraints = [
+            models.CheckConstraint(name="deposit_positive", condition=Q(amount_nano__gt=0)),
+            models.CheckConstraint(
+                name="deposit_decided_with_rule",
+                condition=Q(state="CONFIRMING", decided_at=None, rule="")
+                | (Q(state__in=["ALLOCATED", "REVIEW"], decided_at__isnull=False) & ~Q(rule="")),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="deposit_confirming",
+                fields=["confirmed_at_seqno"],
+                condition=Q(state="CONFIRMING"),
+            )
+        ]
+
+
+class CommissionTier(models.Model):
+    """The commission rate, in basis points, of prices from `min_nano` up to below `max_nano`."""
+
+    min_nano = models.BigIntegerField()
+    max_nano = models.BigIntegerField(null=True)
+    rate_bp = models.PositiveSmallIntegerField()
+
+    class Meta:
+        db_table = "commission_tiers"
+        constraints = [
+            models.CheckConstraint(
+                name="commission_rate_in_range", condition=Q(rate_bp__gte=0, rate_bp__lte=5000)
+            ),
+            models.CheckConstraint(
+                name="commission_tier_range",
+                condition=Q(min_nano__gte=0) & (Q(max_nano=None) | Q(max_nano__gt=F("min_nano"))),
+            ),
+        ]
+
+
+class PauseEpoch(models.Model):
+    """The epoch that Redis must hold for payouts to run: a Redis that lost its memory stops them.
+
+    Only installation and an operator's confirmation write it.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    epoch = models.UUIDField()
+    confirmed_by = models.CharField(max_length=100)
+    confirmed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "pause_epoch"
+        constraints = [models.CheckConstraint(name="pause_epoch_single", condition=Q(id=1))]

@@ -1,0 +1,114 @@
+"""The chain reader: every masterchain block in turn, each booked in one commit with the cursor.
+
+A block is accepted only if the indexer claims to have it and it holds the masterchain's own
+chain transactions: an unindexed block is answered with an empty list.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+
+from django.db import transaction
+from django.utils import timezone
+
+from .booking import MissingLink, book
+from .models import ChainCursor, Wallet
+from .ton.client import TonClient
+from .ton.schema import MASTERCHAIN_PREFIX, Block, ChainTransaction
+
+logger = logging.getLogger(__name__)
+
+
+def read_new_blocks(
+    client: TonClient, *, at_most: int, should_stop: Callable[[], bool] = lambda: False
+) -> int:
+    """Book up to `at_most` further blocks, fewer if asked to stop, and return how many.
+
+    The first call ever only places the cursor at the chain's head: wallets are younger than that.
+
+    Raises:
+        TonUnavailable: the chain cannot be asked; what was booked stays booked.
+    """
+    head = client.head()
+    cursor = ChainCursor.objects.first()
+    if cursor is None:
+        _place_cursor(head)
+        return 0
+    done = 0
+    for seqno in range(cursor.seqno + 1, min(head.seqno, cursor.seqno + at_most) + 1):
+        if should_stop():
+            break
+        found = client.block_chain_transactions(seqno)
+        own = [tx for tx in found if tx.account.startswith(MASTERCHAIN_PREFIX)]
+        if not own:
+            logger.warning("block %s is not indexed yet: waiting", seqno)
+            break
+        store_block(client, seqno=seqno, block_at=max(tx.now for tx in own), found=found)
+        done += 1
+    return done
+
+
+def store_block(
+    client: TonClient, *, seqno: int, block_at: dt.datetime, found: list[ChainTransaction]
+) -> None:
+    """Book what block `seqno` brought our wallets and advance the cursor, in one commit.
+
+    A wallet with chain transactions that we have not booked is caught up from its account first.
+
+    Raises:
+        TonUnavailable: a wallet could not be caught up; nothing of this block was booked.
+    """
+    by_address = defaultdict(list)
+    for tx in found:
+        by_address[tx.account].append(tx)
+    ours = set(
+        Wallet.objects.filter(address__in=list(by_address)).values_list("address", flat=True)
+    )
+    wanted = {address: by_address[address] for address in ours}
+    try:
+        _commit_block(seqno, block_at, wanted)
+    except MissingLink:
+        for address in wanted:
+            wanted[address] = _missed(client, address, up_to_seqno=seqno)
+        _commit_block(seqno, block_at, wanted)
+
+
+def _commit_block(
+    seqno: int, block_at: dt.datetime, wanted: dict[str, list[ChainTransaction]]
+) -> None:
+    at = timezone.now()
+    with transaction.atomic():
+        cursor = ChainCursor.objects.select_for_update(no_key=True).get()
+        if cursor.seqno + 1 != seqno:
+            return
+        wallets = Wallet.objects.select_for_update(no_key=True).filter(address__in=list(wanted))
+        for wallet in wallets.order_by("subwallet"):
+            for tx in sorted(wanted[wallet.address], key=lambda tx: tx.lt):
+                book(wallet=wallet, tx=tx, at=at)
+        cursor.seqno, cursor.block_at, cursor.read_at = seqno, block_at, at
+        cursor.save()
+
+
+def _missed(client: TonClient, address: str, *, up_to_seqno: int) -> list[ChainTransaction]:
+    last_lt = Wallet.objects.values_list("last_lt", flat=True).get(address=address)
+    logger.warning("catching up %s from lt %s", address, last_lt)
+    return [
+        tx
+        for tx in client.account_chain_transactions(address, after_lt=last_lt)
+        if tx.mc_block_seqno <= up_to_seqno
+    ]
+
+
+def _place_cursor(head: Block) -> None:
+    with transaction.atomic():
+        ChainCursor.objects.get_or_create(
+            id=1,
+            defaults={
+                "seqno": head.seqno,
+                "block_at": head.gen_utime,
+                "read_at": timezone.now(),
+            },
+        )

@@ -1,0 +1,155 @@
+"""What other apps may read of payments."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q, Sum
+
+from advertmarket.ton_address import friendly_address
+
+from .chart import PerDeal
+from .ledger import balance
+from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
+from .tiers import FALLBACK_RATE_BP
+
+PAYOUT = Settlement.Kind.PAYOUT.value
+
+
+@dataclass(frozen=True)
+class DepositInstructions:
+    """What the advertiser needs to pay; amounts in nanoTON, the address non-bounceable."""
+
+    address: str
+    link: str
+    price_nano: int
+    received_nano: int
+    state: str
+    deadline_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class EscrowView:
+    """An escrow as a party sees it; amounts in nanoTON."""
+
+    state: str
+    address: str
+    price_nano: int
+    funded_nano: int | None
+    funded_at: dt.datetime | None
+    ended_at: dt.datetime | None
+    balances: dict[str, int]
+
+
+@dataclass(frozen=True)
+class SettlementView:
+    """An owed transfer as people see it; amounts in nanoTON."""
+
+    id: UUID
+    kind: str
+    state: str
+    amount_nano: int
+    waiting_for: str
+    due_at: dt.datetime
+    attempts: int
+    tx_hash: str
+    confirmed_at: dt.datetime | None
+
+
+def commission_rate(*, price_nano: int) -> int:
+    """Return the commission of a price, in basis points."""
+    tier = (
+        CommissionTier.objects.filter(min_nano__lte=price_nano)
+        .filter(Q(max_nano=None) | Q(max_nano__gt=price_nano))
+        .order_by("-min_nano")
+        .first()
+    )
+    return tier.rate_bp if tier else FALLBACK_RATE_BP
+
+
+def refund_destination_given(reference: UUID) -> bool:
+    """Return whether the advertiser said where a refund would go."""
+    return Escrow.objects.filter(reference=reference, refund_user_id__isnull=False).exists()
+
+
+def deposit_instructions(reference: UUID) -> DepositInstructions | None:
+    """Return how to pay for a deal, once it has an escrow."""
+    escrow = Escrow.objects.select_related("wallet").filter(reference=reference).first()
+    if escrow is None:
+        return None
+    address = friendly_address(escrow.wallet.address, network=settings.TON_NETWORK)
+    received = Deposit.objects.filter(escrow=escrow).aggregate(sum=Sum("amount_nano"))["sum"] or 0
+    return DepositInstructions(
+        address=address,
+        link=f"ton://transfer/{address}?{urlencode({'amount': escrow.price_nano})}",
+        price_nano=escrow.price_nano,
+        received_nano=received,
+        state=_deposit_state(escrow),
+        deadline_at=escrow.payment_deadline_at,
+    )
+
+
+def escrow_view(reference: UUID) -> EscrowView | None:
+    """Return the escrow of a deal and the balances of its accounts."""
+    escrow = Escrow.objects.select_related("wallet").filter(reference=reference).first()
+    if escrow is None:
+        return None
+    return EscrowView(
+        state=escrow.state,
+        address=friendly_address(escrow.wallet.address, network=settings.TON_NETWORK),
+        price_nano=escrow.price_nano,
+        funded_nano=escrow.funded_nano,
+        funded_at=escrow.funded_at,
+        ended_at=escrow.ended_at,
+        balances={kind.value: balance(kind.of(reference)) for kind in PerDeal},
+    )
+
+
+def payout_view(reference: UUID) -> SettlementView | None:
+    """Return the payout owed for a deal, once there is one."""
+    settlement = (
+        Settlement.objects.filter(reference=reference, kind=PAYOUT).order_by("created_at").last()
+    )
+    if settlement is None:
+        return None
+    landed = TonTransaction.objects.filter(
+        settlement=settlement,
+        state__in=[TonTransaction.State.LANDED, TonTransaction.State.CONFIRMED],
+    ).first()
+    return SettlementView(
+        id=settlement.pk,
+        kind=settlement.kind,
+        state=settlement.state,
+        amount_nano=settlement.amount_nano,
+        waiting_for=settlement.waiting_for,
+        due_at=settlement.due_at,
+        attempts=settlement.attempts,
+        tx_hash=landed.tx_hash if landed else "",
+        confirmed_at=settlement.confirmed_at,
+    )
+
+
+def funded_references(references: Iterable[UUID]) -> set[UUID]:
+    """Return those of `references` whose escrow holds their money."""
+    funded = Escrow.objects.filter(reference__in=list(references), state=Escrow.State.FUNDED)
+    return set(funded.values_list("reference", flat=True))
+
+
+def paid_out_references(references: Iterable[UUID]) -> set[UUID]:
+    """Return those of `references` whose payout the owner has on chain."""
+    paid = Settlement.objects.filter(
+        reference__in=list(references), kind=PAYOUT, state=Settlement.State.CONFIRMED
+    )
+    return set(paid.values_list("reference", flat=True))
+
+
+def _deposit_state(escrow: Escrow) -> str:
+    if escrow.state != Escrow.State.AWAITING:
+        return escrow.state
+    latest = escrow.deposits.order_by("pk").last()
+    return latest.state if latest else escrow.state

@@ -1,0 +1,146 @@
+"""The states of an owed transfer. How it leaves stands in `executor`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from advertmarket.db import requires_transaction
+from advertmarket.messaging.outbox import publish
+from advertmarket.wake import wake_after_commit
+
+from .events import SettlementConfirmed, SettlementDue, SettlementStuck
+from .models import Settlement, TonTransaction, Wallet
+
+MAX_ATTEMPTS = 5
+EXECUTE = "payments.tasks.execute_settlements"
+
+
+@requires_transaction
+def owe(
+    *,
+    kind: Settlement.Kind,
+    reference: UUID,
+    wallet: Wallet,
+    payee_id: int,
+    amount_nano: int,
+    at: dt.datetime,
+) -> Settlement:
+    """Record that `amount_nano` (nanoTON) is owed out of `wallet`, and wake the executor."""
+    settlement = Settlement.objects.create(
+        kind=kind,
+        reference=reference,
+        wallet=wallet,
+        payee_id=payee_id,
+        amount_nano=amount_nano,
+        due_at=at,
+        created_at=at,
+        state_since_at=at,
+    )
+    publish(
+        SettlementDue(deal_id=reference, settlement_id=settlement.pk),
+        key=f"settlement-due:{settlement.pk}",
+        at=at,
+    )
+    return settlement
+
+
+@requires_transaction
+def move(
+    *,
+    settlement: Settlement,
+    state: Settlement.State,
+    waiting_for: str,
+    due_at: dt.datetime,
+    at: dt.datetime,
+) -> None:
+    """Write the state of a locked settlement and what it waits for."""
+    if settlement.state != state:
+        settlement.state, settlement.state_since_at = state, at
+    settlement.waiting_for, settlement.due_at = waiting_for, due_at
+    settlement.save(update_fields=["state", "state_since_at", "waiting_for", "due_at"])
+
+
+@requires_transaction
+def landed(*, settlement: Settlement, at: dt.datetime) -> None:
+    """The attempt is on chain with its message out: look at the recipient's side at once."""
+    move(
+        settlement=settlement,
+        state=Settlement.State.SUBMITTED,
+        waiting_for="the recipient's side",
+        due_at=at,
+        at=at,
+    )
+    wake_after_commit(EXECUTE)
+
+
+@requires_transaction
+def try_anew(*, settlement: Settlement, why: str, at: dt.datetime) -> None:
+    """The attempt is over and paid nobody: queue another, or call an operator after the fifth."""
+    if settlement.attempts >= MAX_ATTEMPTS:
+        give_up(settlement=settlement, reason=f"{MAX_ATTEMPTS} attempts failed: {why}", at=at)
+        return
+    move(
+        settlement=settlement,
+        state=Settlement.State.QUEUED,
+        waiting_for=f"a new attempt: {why}",
+        due_at=at,
+        at=at,
+    )
+    wake_after_commit(EXECUTE)
+
+
+@requires_transaction
+def give_up(*, settlement: Settlement, reason: str, at: dt.datetime) -> None:
+    """Nothing more happens by itself: an operator must act."""
+    _stop(settlement, Settlement.State.NEEDS_OPERATOR, reason, at)
+
+
+@requires_transaction
+def hold(*, settlement: Settlement, reason: str, at: dt.datetime) -> None:
+    """Keep the money where it is until an operator has decided."""
+    _stop(settlement, Settlement.State.HELD, reason, at)
+
+
+@requires_transaction
+def tell_stuck(*, settlement: Settlement, reason: str, at: dt.datetime) -> None:
+    """Publish, once per settlement and reason, that somebody must act."""
+    publish(
+        SettlementStuck(
+            deal_id=settlement.reference,
+            settlement_id=settlement.pk,
+            kind=settlement.kind,
+            payee_id=settlement.payee_id,
+            reason=reason,
+        ),
+        key=f"settlement-stuck:{settlement.pk}:{settlement.attempts}:{reason[:100]}",
+        at=at,
+    )
+
+
+@requires_transaction
+def confirm(*, settlement: Settlement, attempt: TonTransaction, at: dt.datetime) -> None:
+    """The recipient has the money: the end of a locked settlement and its attempt."""
+    attempt.state = TonTransaction.State.CONFIRMED
+    attempt.save(update_fields=["state"])
+    settlement.confirmed_at = at
+    settlement.state, settlement.state_since_at = Settlement.State.CONFIRMED, at
+    settlement.waiting_for = ""
+    settlement.save(update_fields=["confirmed_at", "state", "state_since_at", "waiting_for"])
+    publish(
+        SettlementConfirmed(
+            deal_id=settlement.reference,
+            settlement_id=settlement.pk,
+            kind=settlement.kind,
+            payee_id=settlement.payee_id,
+            amount_nano=attempt.sent_nano,
+            tx_hash=attempt.tx_hash,
+        ),
+        key=f"settlement-confirmed:{settlement.pk}",
+        at=at,
+    )
+
+
+def _stop(settlement: Settlement, state: Settlement.State, reason: str, at: dt.datetime) -> None:
+    move(settlement=settlement, state=state, waiting_for=reason, due_at=at, at=at)
+    tell_stuck(settlement=settlement, reason=reason, at=at)

@@ -1,0 +1,21 @@
+"""Tables of the business: how long a deposit confirms, what commission a price bears."""
+
+from __future__ import annotations
+
+from advertmarket.money import NANO_PER_TON
+
+FALLBACK_RATE_BP = 1_000
+"""10 %, where no tier covers the price."""
+
+REVIEW_ABOVE_NANO = 1_000 * NANO_PER_TON
+"""A deal's sum above this needs an operator beside its confirmations."""
+
+FUNDING_TOLERANCE_NANO = 1_000_000
+"""0.001 TON: a deposit short by up to this funds the deal; the commission bears the shortfall."""
+
+
+def confirmations_needed(sum_nano: int) -> int:
+    """Return how many masterchain blocks (the one that holds it counts) confirm a deal's sum."""
+    if sum_nano <= 100 * NANO_PER_TON:
+        return 1
+    return 3 if sum_nano <= 1_000 * NANO_PER_TON else 5

@@ -1,0 +1,207 @@
+"""TON Center's HTTP API v3: the only door to the chain.
+
+Every call is bounded (connect 5 s, read 30 s), counted against the key's rate across all processes,
+and guarded by a breaker. Reads are tried again on 429, 5xx and time-outs; `send` never is, since
+its time-out means "unknown", not "failed".
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import time
+from typing import Any, ClassVar, TypeVar
+
+import httpx
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from prometheus_client import Counter, Gauge
+from pydantic import BaseModel, ValidationError
+
+from advertmarket.errors import Code, DomainError
+from advertmarket.ratelimit import RedisAway, take
+
+from .breaker import Breaker
+from .schema import Block, ChainTransaction, SourceFees, WalletState
+from .wallet import FeeQuestion
+
+M = TypeVar("M", bound=BaseModel)
+
+PAGE = 1000
+"""The most chain transactions that one answer may hold."""
+
+_PAYOUT_SHARE_RPS = 3
+_READ_TRIES = 4
+_CALLS = Counter("ton_calls_total", "Calls to TON Center", ["method", "outcome"])
+_BREAKER_OPEN = Gauge("ton_breaker_open", "1 while calls to TON Center are refused unasked")
+
+
+class TonUnavailable(DomainError):
+    """TON Center did not give an answer that can be relied on; ask again later."""
+
+    code: ClassVar[Code] = Code.SERVICE_UNAVAILABLE
+    message = _("The TON network cannot be asked right now: {reason}.")
+
+
+class TonClient:
+    """One per process. `for_payouts` draws on the part of the rate that reading cannot use up."""
+
+    def __init__(self, *, for_payouts: bool = False) -> None:
+        self._http = httpx.Client(
+            base_url=f"{settings.TON_API_URL}/api/v3/",
+            headers={"X-API-Key": settings.TON_API_KEY},
+            timeout=httpx.Timeout(30, connect=5),
+        )
+        self._breaker = Breaker()
+        share = min(_PAYOUT_SHARE_RPS, settings.TON_API_RPS / 2)
+        self._rate = share if for_payouts else settings.TON_API_RPS - share
+        self._bucket = "ton:payouts" if for_payouts else "ton:reading"
+
+    def head(self) -> Block:
+        """Return the last masterchain block that the indexer has."""
+        return Block.model_validate(self._read("masterchainInfo")["last"])
+
+    def block_chain_transactions(self, seqno: int) -> list[ChainTransaction]:
+        """Return every chain transaction that masterchain block `seqno` committed, by lt.
+
+        The list of a block that the indexer has not indexed is empty; a real one holds at least
+        the masterchain's own.
+        """
+        return self._pages("transactionsByMasterchainBlock", {"seqno": seqno})
+
+    def account_chain_transactions(self, address: str, *, after_lt: int) -> list[ChainTransaction]:
+        """Return the chain transactions of a raw address later than `after_lt`, by lt."""
+        return self._pages("transactions", {"account": address, "start_lt": after_lt + 1})
+
+    def received(self, msg_hash: str) -> ChainTransaction | None:
+        """Return the recipient's chain transaction of a message (hex hash), once there is one."""
+        answer = self._read(
+            "transactionsByMessage", {"msg_hash": msg_hash, "direction": "in", "limit": 1}
+        )
+        found = self._parse_list(answer)
+        return found[0] if found else None
+
+    def wallet_state(self, address: str) -> WalletState:
+        """Return seqno, balance (nanoTON) and status of a raw address."""
+        return self._validated(
+            WalletState, self._read("walletInformation", {"address": address, "use_v2": "false"})
+        )
+
+    def is_active(self, address: str) -> bool:
+        """Return whether a contract is deployed at a raw address."""
+        answer = self._read("addressInformation", {"address": address, "use_v2": "false"})
+        return bool(answer.get("status") == "active")
+
+    def estimate_fee(self, address: str, question: FeeQuestion) -> int:
+        """Return the emulated fee of a transfer in nanoTON, accrued storage included."""
+        answer = self._read(
+            "estimateFee",
+            json={
+                "address": address,
+                "body": question.body,
+                "init_code": question.init_code,
+                "init_data": question.init_data,
+                "ignore_chksig": True,
+            },
+        )
+        return self._validated(SourceFees, answer["source_fees"]).total_nano
+
+    def send(self, boc_base64: str) -> str:
+        """Broadcast a signed message once and return what was answered, for the record.
+
+        "ok" does not mean accepted, and an error does not mean dropped.
+
+        Raises:
+            TonUnavailable: there was no answer: the message may have landed all the same.
+        """
+        response = self._ask("POST", "message", json={"boc": boc_base64})
+        if response.status_code == httpx.codes.OK:
+            return "ok"
+        return f"{response.status_code} {_error_text(response)}"
+
+    def _pages(self, method: str, params: dict[str, Any]) -> list[ChainTransaction]:
+        found: list[ChainTransaction] = []
+        while True:
+            page = self._parse_list(
+                self._read(method, {**params, "limit": PAGE, "offset": len(found), "sort": "asc"})
+            )
+            found += page
+            if len(page) < PAGE:
+                return found
+
+    def _read(
+        self, method: str, params: dict[str, Any] | None = None, json: Any = None
+    ) -> dict[str, Any]:
+        problem = ""
+        for attempt in range(_READ_TRIES):
+            if attempt:
+                time.sleep(random.uniform(0.2, 0.5) * 2**attempt)  # noqa: S311 - jitter
+            try:
+                response = self._ask("POST" if json else "GET", method, params=params, json=json)
+            except TonUnavailable as error:
+                problem = str(error.facts["reason"])
+                continue
+            if response.status_code == httpx.codes.OK:
+                answer: dict[str, Any] = response.json()
+                return answer
+            problem = f"{response.status_code} {_error_text(response)}"
+            if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                time.sleep(min(float(response.headers.get("Retry-After", 1)), 10))
+            elif response.status_code < 500:
+                break
+        raise TonUnavailable(reason=f"{method}: {problem}")
+
+    def _ask(self, verb: str, method: str, **kwargs: Any) -> httpx.Response:
+        if not self._breaker.allows():
+            _BREAKER_OPEN.set(1)
+            raise TonUnavailable(reason="its breaker is open after many failures")
+        self._wait_for_turn()
+        try:
+            response = self._http.request(verb, method, **kwargs)
+        except httpx.HTTPError as error:
+            self._count(method, type(error).__name__, ok=False)
+            raise TonUnavailable(reason=f"{method}: {type(error).__name__}") from error
+        served = response.status_code < 500 or "LITE_SERVER_UNKNOWN" in response.text
+        self._count(method, str(response.status_code), ok=served)
+        return response
+
+    def _count(self, method: str, outcome: str, *, ok: bool) -> None:
+        _CALLS.labels(method, outcome).inc()
+        self._breaker.record(ok=ok)
+        _BREAKER_OPEN.set(0 if self._breaker.allows() else 1)
+
+    def _wait_for_turn(self) -> None:
+        """Wait for a place in the key's rate; without Redis, keep a slow pace of one's own."""
+        try:
+            while wait_s := take(self._bucket, rate_per_s=self._rate, burst=int(self._rate) or 1):
+                time.sleep(wait_s)
+        except RedisAway:
+            time.sleep(1 / self._rate)
+
+    def _parse_list(self, answer: dict[str, Any]) -> list[ChainTransaction]:
+        return [self._validated(ChainTransaction, item) for item in answer["transactions"]]
+
+    def _validated(self, model: type[M], answer: Any) -> M:
+        try:
+            return model.model_validate(answer)
+        except ValidationError as error:
+            raise TonUnavailable(reason=f"an answer that makes no sense: {error}") from error
+
+
+@functools.cache
+def reading() -> TonClient:
+    """Return this process's client for reading the chain."""
+    return TonClient()
+
+
+@functools.cache
+def for_payouts() -> TonClient:
+    """Return this process's client for payouts."""
+    return TonClient(for_payouts=True)
+
+
+def _error_text(response: httpx.Response) -> str:
+    try:
+        return str(response.json().get("error", ""))[:200].replace("\n", " ")
+    except ValueError:
+        return response.text[:200]

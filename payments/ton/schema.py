@@ -1,0 +1,136 @@
+"""What TON Center's API v3 answers, as far as we rely on it; parsed once, here.
+
+Reference: the OpenAPI description of TON Center API v3 (`/api/v3/index.html`).
+Hashes become lower-case hex, addresses raw lower-case, times aware datetimes.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+MASTERCHAIN_PREFIX = "-1:"
+
+
+def _hex(value: Any) -> str:
+    return base64.b64decode(value).hex() if value else ""
+
+
+def _raw(value: Any) -> str:
+    return str(value).lower() if value else ""
+
+
+def _time(value: Any) -> dt.datetime:
+    return dt.datetime.fromtimestamp(int(value), dt.UTC)
+
+
+Hash = Annotated[str, BeforeValidator(_hex)]
+RawAddress = Annotated[str, BeforeValidator(_raw)]
+UnixTime = Annotated[dt.datetime, BeforeValidator(_time)]
+Whole = Annotated[int, BeforeValidator(lambda value: int(value or 0))]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Block(_Answer):
+    """A masterchain block."""
+
+    seqno: int
+    gen_utime: UnixTime
+
+
+class MessageContent(_Answer):
+    """A message's body, by its hash."""
+
+    hash: Hash
+
+
+class Message(_Answer):
+    """A message as a chain transaction shows it; an external one has no value."""
+
+    hash: Hash
+    hash_norm: Hash = ""
+    source: RawAddress = ""
+    destination: RawAddress = ""
+    value: Whole = 0
+    fwd_fee: Whole = 0
+    bounced: bool | None = None
+    message_content: MessageContent | None = None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it came from outside the chain (and so carries no value)."""
+        return not self.source
+
+    @property
+    def body_hash(self) -> str:
+        """The hash of the body's cell, or nothing."""
+        return self.message_content.hash if self.message_content else ""
+
+
+class Description(_Answer):
+    """The phases; a bounce phase means that the value did not stay."""
+
+    aborted: bool = False
+    bounce: dict[str, Any] | None = None
+
+
+class AccountState(_Answer):
+    """The account right after a chain transaction."""
+
+    balance: Whole = 0
+
+
+class ChainTransaction(_Answer):
+    """One transaction of one account."""
+
+    account: RawAddress
+    hash: Hash
+    lt: Whole
+    now: UnixTime
+    mc_block_seqno: Whole
+    prev_trans_lt: Whole = 0
+    prev_trans_hash: Hash = ""
+    total_fees: Whole = 0
+    description: Description = Field(default_factory=Description)
+    in_msg: Message | None = None
+    out_msgs: list[Message] = Field(default_factory=list)
+    account_state_after: AccountState | None = None
+
+    @property
+    def bounced_back(self) -> bool:
+        """Whether the incoming value was sent back instead of staying."""
+        return self.description.bounce is not None and bool(self.out_msgs)
+
+
+class WalletState(_Answer):
+    """A wallet as the indexer knows it; seqno is 0 and status not "active" before deployment."""
+
+    balance: Whole = 0
+    seqno: Whole = 0
+    status: str = "uninit"
+    last_transaction_lt: Whole = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a contract is deployed there."""
+        return self.status == "active"
+
+
+class SourceFees(_Answer):
+    """The parts of an emulated fee, in nanoTON."""
+
+    in_fwd_fee: Whole = 0
+    storage_fee: Whole = 0
+    gas_fee: Whole = 0
+    fwd_fee: Whole = 0
+
+    @property
+    def total_nano(self) -> int:
+        """What the sender's account would pay."""
+        return self.in_fwd_fee + self.storage_fee + self.gas_fee + self.fwd_fee

@@ -1,0 +1,104 @@
+"""Our wallets: a stock of addresses that nobody has used, and the freeze that stops one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket.db import requires_transaction
+from advertmarket.errors import Code, DomainError
+
+from .models import Wallet
+from .ton import wallet as ton
+from .ton.client import TonClient
+
+logger = logging.getLogger(__name__)
+
+TREASURY = 0
+STOCK = 5
+"""How many unused addresses are kept ready, so that no deal waits for the chain."""
+
+
+class NoWalletReady(DomainError):
+    """No checked, unused address is in stock; the stock is refilled within seconds."""
+
+    code: ClassVar[Code] = Code.SERVICE_UNAVAILABLE
+    message = _("No deposit address is ready yet. Try again in a few seconds.")
+    retry_after_s = 5
+
+
+@requires_transaction
+def take_wallet(*, reference: UUID) -> Wallet:
+    """Give an unused wallet to `reference`, which then has it for ever.
+
+    Raises:
+        NoWalletReady: the stock is empty.
+    """
+    wallet = (
+        Wallet.objects.select_for_update(skip_locked=True, no_key=True)
+        .filter(reference=None, last_lt=0, frozen_at=None, subwallet__gt=TREASURY)
+        .order_by("subwallet")
+        .first()
+    )
+    if wallet is None:
+        raise NoWalletReady
+    wallet.reference = reference
+    wallet.save(update_fields=["reference"])
+    return wallet
+
+
+@requires_transaction
+def freeze(*, wallet: Wallet, reason: str, at: dt.datetime) -> None:
+    """Stop every signature from a locked wallet until an operator has looked."""
+    if wallet.frozen_at is None:
+        logger.critical("wallet %s frozen: %s", wallet.subwallet, reason)
+        wallet.frozen_at, wallet.frozen_reason = at, reason
+        wallet.save(update_fields=["frozen_at", "frozen_reason"])
+
+
+def refill_stock(client: TonClient, *, at: dt.datetime) -> int:
+    """Add addresses until the stock is full, and the treasury if it is missing; return how many.
+
+    An address that has chain transactions already is skipped: our public key is visible after the
+    first deployment, so anyone can use the next addresses.
+    """
+    added = 0
+    if not Wallet.objects.filter(subwallet=TREASURY).exists():
+        _add(TREASURY, at)
+        added += 1
+    ready = Wallet.objects.filter(reference=None, last_lt=0, subwallet__gt=TREASURY).count()
+    while ready < STOCK:
+        subwallet = _next_subwallet()
+        address = ton.subwallet_address(settings.TON_WALLET_PUBLIC_KEY, subwallet)
+        if client.wallet_state(address).last_transaction_lt:
+            logger.warning("subwallet %s is in use by a stranger: skipped", subwallet)
+            continue
+        _add(subwallet, at)
+        ready, added = ready + 1, added + 1
+    return added
+
+
+def _add(subwallet: int, at: dt.datetime) -> None:
+    with transaction.atomic():
+        Wallet.objects.get_or_create(
+            subwallet=subwallet,
+            defaults={
+                "version": ton.VERSION,
+                "public_key": settings.TON_WALLET_PUBLIC_KEY,
+                "address": ton.subwallet_address(settings.TON_WALLET_PUBLIC_KEY, subwallet),
+                "created_at": at,
+            },
+        )
+
+
+def _next_subwallet() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('wallet_subwallet')")
+        (subwallet,) = cursor.fetchone()
+    return int(subwallet)
