@@ -224,12 +224,12 @@ def run_command(command: Sequence[str], env: Mapping[str, str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def until_told_to_stop(over: Callable[[], bool]) -> None:
-    """Return at SIGTERM, SIGHUP or SIGINT, or within half a second after `over()`."""
-    told = threading.Event()
-    with _handling({signal.SIGTERM, signal.SIGHUP, signal.SIGINT}, lambda _number: told.set()):
-        while not told.wait(0.5) and not over():
-            pass
+@contextlib.contextmanager
+def stop_requested() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM, SIGHUP or SIGINT sets, instead of ending the process."""
+    event = threading.Event()
+    with _handling({signal.SIGTERM, signal.SIGHUP, signal.SIGINT}, lambda _number: event.set()):
+        yield event
 
 
 @contextlib.contextmanager

@@ -16,9 +16,9 @@ from pathlib import Path
 import django
 import psycopg
 from django.apps import apps
-from django.conf import settings
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg import sql
 
 _numbers = itertools.count(1)
@@ -40,16 +40,9 @@ class Databases:
     """Makes and drops databases on the server that the settings name."""
 
     def __init__(self) -> None:
-        database = settings.DATABASES["default"]
-        self._server = psycopg.connect(
-            host=database["HOST"],
-            port=database["PORT"],
-            dbname=database["NAME"],
-            user=database["USER"],
-            password=database["PASSWORD"],
-            autocommit=True,
-        )
-        self._template = f"test_template_{_schema_digest()}"
+        parameters = _default().get_connection_params()
+        self._server = psycopg.connect(**parameters, autocommit=True)
+        self.template = f"test_template_{_schema_digest()}"
 
     def close(self) -> None:
         """Close the connection to the server."""
@@ -59,7 +52,7 @@ class Databases:
     def clone(self) -> Iterator[Clone]:
         """Make a clone of the template, and drop it afterwards with whoever is connected."""
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, self._template)
+        self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, self.template)
         try:
             yield Clone(name)
         finally:
@@ -68,23 +61,23 @@ class Databases:
     def ensure_template(self) -> None:
         """Migrate the template database, unless it is there; one process does, others wait."""
         lock = "SELECT pg_advisory_lock(hashtext(%s))", "SELECT pg_advisory_unlock(hashtext(%s))"
-        self._server.execute(lock[0], [self._template])
+        self._server.execute(lock[0], [self.template])
         try:
             if not self._template_is_ready():
                 self._build_template()
         finally:
-            self._server.execute(lock[1], [self._template])
+            self._server.execute(lock[1], [self.template])
 
     def _template_is_ready(self) -> bool:
         query = "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate"
-        return self._server.execute(query, [self._template]).fetchone() is not None
+        return self._server.execute(query, [self.template]).fetchone() is not None
 
     def _build_template(self) -> None:
-        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._template)  # half built
-        self._run("CREATE DATABASE {}", self._template)
-        with pointed_to(self._template):
+        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.template)  # half built
+        self._run("CREATE DATABASE {}", self.template)
+        with pointed_to(self.template):
             call_command("migrate", verbosity=0, interactive=False)
-        self._run("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false", self._template)
+        self._run("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false", self.template)
 
     def _run(self, statement: str, *names: str) -> None:
         self._server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
@@ -105,8 +98,14 @@ def pointed_to(name: str) -> Iterator[None]:
 
 
 def _disconnect() -> None:
-    connection.close()
-    connection.close_pool()
+    _default().close()
+    _default().close_pool()
+
+
+def _default() -> DatabaseWrapper:
+    wrapper = connections["default"]
+    assert isinstance(wrapper, DatabaseWrapper)
+    return wrapper
 
 
 def _schema_digest() -> str:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sandbox.process import run_command, until_told_to_stop
+from sandbox.process import run_command, stop_requested
 
 from . import Services
 
@@ -31,8 +31,11 @@ def main() -> int:
     with Services(root, ephemeral=ephemeral) as services:
         if arguments.verb == "run":
             return run_command(arguments.command, services.env)
-        print(*(f"{name}={value}" for name, value in services.env.items()), sep="\n", flush=True)
-        until_told_to_stop(lambda: bool(services.dead()))
+        with stop_requested() as requested:
+            lines = (f"{name}={value}" for name, value in services.env.items())
+            print(*lines, sep="\n", flush=True)
+            while not requested.wait(0.5) and not services.dead():
+                pass
         if dead := services.dead():
             print(f"ended by itself: {', '.join(dead)}", file=sys.stderr)
             return 1

@@ -38,7 +38,7 @@ def reachable(tree: Path, *companions: Path, account: Account | None) -> Path:
     same site-packages.
     """
     tree = tree.resolve()
-    if account is None or all(_anyone_may_enter(path) for path in (tree, *tree.parents)):
+    if account is None or closed(tree) is None:
         return tree
     site_packages = next(path for path in tree.parents if path.name == "site-packages")
     _COPIES.mkdir(mode=0o755, parents=True, exist_ok=True)  # root's, so nobody else plants programs
@@ -55,5 +55,9 @@ def reachable(tree: Path, *companions: Path, account: Account | None) -> Path:
     return copy / tree.relative_to(site_packages)
 
 
-def _anyone_may_enter(path: Path) -> bool:
-    return bool(path.stat().st_mode & stat.S_IXOTH)
+def closed(directory: Path) -> Path | None:
+    """Return the first directory on the way to `directory` that not everybody may enter."""
+    for path in (*reversed(directory.parents), directory):
+        if not path.stat().st_mode & stat.S_IXOTH:
+            return path
+    return None

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
-from sandbox.process import unprivileged_account
+from sandbox.process import ChildFailed, unprivileged_account
 
+from .binaries import closed
 from .broker import Broker
 from .postgres import Postgres
 from .service import Service
@@ -29,9 +30,9 @@ class Services:
     def __init__(self, root: Path, *, ephemeral: bool, names: Collection[str] = ALL_NAMES) -> None:
         self.root = root.resolve()
         self.ephemeral = ephemeral
-        account = unprivileged_account()
+        self._account = unprivileged_account()
         self._services: dict[str, Service] = {
-            kind.name: kind(self.root, ephemeral=ephemeral, account=account)
+            kind.name: kind(self.root, ephemeral=ephemeral, account=self._account)
             for kind in _KINDS
             if kind.name in names
         }
@@ -45,10 +46,13 @@ class Services:
         """Start all and wait until all are ready.
 
         Raises:
-            ChildFailed: one did not come up; its last output is in the message.
+            ChildFailed: one did not come up; its last output is in the message. Or this process
+                is root, and the account it drops to may not enter `root`.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o755)  # the servers' account passes through to its own directories
+        self.root.chmod(0o755)
+        if self._account is not None and (barrier := closed(self.root)) is not None:
+            raise ChildFailed(f"the servers' account may not enter {barrier}: choose another place")
         children = [(service, service.spawn()) for service in self._services.values()]
         for service, child in children:
             service.wait_ready(child)
