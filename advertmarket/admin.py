@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.functional import Promise
+
+from .money import format_ton
 
 if TYPE_CHECKING:  # unfold is not typed
-    from django.contrib.admin import ModelAdmin
+    from django.contrib.admin import ModelAdmin, TabularInline
 else:
-    from unfold.admin import ModelAdmin
+    from unfold.admin import ModelAdmin, TabularInline
 
 M = TypeVar("M", bound=Model)
+Parent = TypeVar("Parent", bound=Model)
 
 
 class ReadOnlyAdmin(ModelAdmin[M]):
@@ -32,3 +38,29 @@ class ReadOnlyAdmin(ModelAdmin[M]):
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         """Nobody deletes a row by hand."""
         return False
+
+
+class ReadOnlyInline(TabularInline[M, Parent]):
+    """Rows that belong to the one on the page."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Parent | None = None) -> bool:
+        """Nobody adds a row by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody edits a row by hand."""
+        return False
+
+
+def ton(field: str, title: Promise | str) -> Callable[[Any, Any], str]:
+    """Return an admin column that shows the nanoTON of `field` as TON."""
+
+    @admin.display(description=title, ordering=field)
+    def column(_admin: Any, row: Any) -> str:
+        nano = getattr(row, field)
+        return "—" if nano is None else format_ton(nano)
+
+    return column

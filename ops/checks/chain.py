@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.db import connection
 
@@ -96,7 +97,8 @@ def wallets_hold_what_the_books_say() -> Iterator[Finding]:
         )
 
 
-def _rows(query: str) -> list[tuple[object, ...]]:
+def _rows(query: str) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(query)
-        return cursor.fetchall()
+        rows: list[Any] = cursor.fetchall()
+    return rows
