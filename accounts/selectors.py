@@ -72,6 +72,13 @@ class PayoutAddressView:
     effective_at: datetime
 
 
+@dataclass(frozen=True)
+class Profile(UserView):
+    """A user's own view of themselves."""
+
+    payout_address: PayoutAddressView | None
+
+
 def authenticate(token: str, *, at: datetime) -> TelegramUser:
     """Return the user whose live session the token stands for.
 
@@ -111,6 +118,15 @@ def get_user(user_id: int) -> UserView:
         is_blocked=user.blocked_at is not None,
         is_reachable=user.unreachable_at is None,
     )
+
+
+def get_profile(user_id: int) -> Profile:
+    """Return what a user sees of themselves.
+
+    Raises:
+        NoSuchUser: nobody has this id.
+    """
+    return Profile(**vars(get_user(user_id)), payout_address=payout_address(user_id))
 
 
 def read_pii(*, user_id: int, field: str) -> dict[str, Any] | None:

@@ -17,6 +17,8 @@ SIGNER_QUEUE = "signer"
 
 app.conf.task_routes = {"payments.tasks.execute_settlements": {"queue": SIGNER_QUEUE}}
 app.conf.beat_schedule = {
+    "forget_answers": {"task": "api.tasks.forget_answers", "schedule": 3600.0},
+    "forget_sessions": {"task": "accounts.tasks.forget_sessions", "schedule": 3600.0},
     "relay_outbox": {"task": "messaging.tasks.relay_outbox", "schedule": 1.0},
     "delete_old_messages": {"task": "messaging.tasks.delete_old_rows", "schedule": 3600.0},
 }

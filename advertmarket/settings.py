@@ -184,6 +184,9 @@ KAFKA_SESSION_TIMEOUT_S = env.number("KAFKA_SESSION_TIMEOUT_S", 30, minimum=2)
 EVENT_SIGNING_KEY = env.key_256("EVENT_SIGNING_KEY", hint=_GENERATE)
 OLD_EVENT_SIGNING_KEYS = env.keys_256("OLD_EVENT_SIGNING_KEYS")
 
+# --- Metrics of a process without HTTP of its own; 0 serves none --------------------------------
+METRICS_PORT = env.number("METRICS_PORT", 0)
+
 # --- TON --------------------------------------------------------------------------------------
 TON_NETWORK: Network = (
     "testnet"
@@ -254,6 +257,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_PATCH": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "advertmarket.api.schema.describe_errors",

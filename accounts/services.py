@@ -1,0 +1,322 @@
+"""What others may do to accounts. Every function wants the caller's database transaction."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket.actors import Actor
+from advertmarket.audit import services as audit
+from advertmarket.db import constraints, requires_transaction
+from advertmarket.errors import Code, DomainError
+from advertmarket.messaging.outbox import publish
+from advertmarket.ton_address import friendly_address, parse_address
+
+from . import vault
+from .events import PayoutAddressChanged, user_key
+from .init_data import InitData, InvalidInitData, verify_init_data
+from .models import Operator, PayoutAddress, Session, TelegramUser
+from .selectors import PAYOUT_ADDRESS, NoSuchUser, UserBlocked
+from .tokens import Claims, issue_token, read_token
+
+INIT_DATA_MAX_AGE = timedelta(seconds=300)
+CLOCK_SKEW = timedelta(seconds=30)
+MAX_COMMENT_BYTES = 120
+"""Exchanges' memos are far shorter; this much fits beside the transfer in one message."""
+
+
+class InitDataExpired(DomainError):
+    """The launch data is too old, or the session that it began has ended."""
+
+    code: ClassVar[Code] = Code.AUTH_INIT_DATA_EXPIRED
+    message = _("This launch is too old; reopen the app from Telegram.")
+
+
+class CommentTooLong(DomainError):
+    """The comment does not fit into a transfer."""
+
+    code: ClassVar[Code] = Code.INVALID_TON_ADDRESS
+    message = _("The comment may have at most {limit} bytes in UTF-8.")
+
+
+class UnknownLanguage(DomainError):
+    """The product does not speak this language."""
+
+    code: ClassVar[Code] = Code.VALIDATION_FAILED
+    message = _("“{language}” is not a language of this product.")
+
+
+class OperatorExists(DomainError):
+    """An operator has this name."""
+
+    message = _("There is an operator “{username}” already.")
+
+
+@dataclass(frozen=True)
+class Login:
+    """A session's token, and how many seconds it still lives."""
+
+    token: str
+    expires_in_s: int
+    user: TelegramUser
+
+
+@requires_transaction
+def log_in(*, init_data: str, at: datetime) -> Login:
+    """Begin the session that this launch of the Mini App has, or go on with it.
+
+    Launch data stays the same while the app is open, so a reload sends it again and gets the same
+    session, until that expires or is revoked.
+
+    Raises:
+        InvalidInitData: Telegram did not sign it for our bot, or its clock is ahead of ours.
+        InitDataExpired: it is older than 300 s and began no session, or its session has ended.
+        UserBlocked: an operator blocked the user.
+    """
+    launch = verify_init_data(init_data, bot_token=settings.TELEGRAM_BOT_TOKEN)
+    if launch.signed_at > at + CLOCK_SKEW:
+        raise InvalidInitData
+    session = Session.objects.filter(init_data_digest=launch.digest).first()
+    if session is None and launch.signed_at < at - INIT_DATA_MAX_AGE:
+        raise InitDataExpired
+    user = get_or_create_user(
+        user_id=launch.user_id,
+        first_name=launch.first_name,
+        username=launch.username,
+        language_code=launch.language_code,
+        at=at,
+    )
+    if user.blocked_at is not None:
+        raise UserBlocked
+    session = session or _begin_session(launch, at)
+    if session.revoked_at is not None or session.expires_at <= at:
+        raise InitDataExpired
+    claims = Claims(session.id, user.id, session.created_at, session.expires_at)
+    return Login(issue_token(claims), int((session.expires_at - at).total_seconds()), user)
+
+
+def _begin_session(launch: InitData, at: datetime) -> Session:
+    begun_at = at.replace(microsecond=0)
+    session, _created = Session.objects.get_or_create(
+        init_data_digest=launch.digest,
+        defaults={
+            "id": uuid.uuid4(),
+            "user_id": launch.user_id,
+            "created_at": begun_at,
+            "expires_at": begun_at + timedelta(seconds=settings.JWT_LIFETIME_S),
+        },
+    )
+    return session
+
+
+@requires_transaction
+def log_out(*, token: str, at: datetime) -> None:
+    """Revoke the token's session for good; revoking it again changes nothing.
+
+    Raises:
+        InvalidToken, TokenExpired: there is no session to end.
+    """
+    session_id = read_token(token, at=at).session_id
+    Session.objects.filter(id=session_id, revoked_at=None).update(revoked_at=at)
+
+
+@requires_transaction
+def get_or_create_user(
+    *, user_id: int, first_name: str, username: str, language_code: str, at: datetime
+) -> TelegramUser:
+    """Return the user, made or brought up to date with what Telegram says now.
+
+    `language_code` is Telegram's; it decides the language of a new user only. Who was deleted and
+    comes back begins anew.
+    """
+    user = TelegramUser(
+        id=user_id,
+        first_name=first_name[:128],
+        username=username[:64],
+        language="ru" if language_code.lower().startswith("ru") else "en",
+        created_at=at,
+        seen_at=at,
+    )
+    TelegramUser.objects.bulk_create(
+        [user],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=["first_name", "username", "seen_at", "deleted_at"],
+    )
+    return TelegramUser.objects.get(id=user_id)
+
+
+@requires_transaction
+def set_language(*, user_id: int, language: str, at: datetime) -> None:
+    """Speak `language` ("ru" or "en") to the user from now on.
+
+    Raises:
+        UnknownLanguage: it is neither.
+        NoSuchUser: nobody has this id.
+    """
+    if language not in dict(settings.LANGUAGES):
+        raise UnknownLanguage(language=language)
+    if not TelegramUser.objects.filter(id=user_id).update(language=language, seen_at=at):
+        raise NoSuchUser(user_id=user_id)
+
+
+@requires_transaction
+def mark_unreachable(*, user_id: int, at: datetime) -> None:
+    """Note that the bot may not write to the user (who blocked or deleted the chat)."""
+    TelegramUser.objects.filter(id=user_id, unreachable_at=None).update(unreachable_at=at)
+
+
+@requires_transaction
+def mark_reachable(*, user_id: int) -> None:
+    """Note that the bot may write to the user again."""
+    TelegramUser.objects.filter(id=user_id).exclude(unreachable_at=None).update(unreachable_at=None)
+
+
+@requires_transaction
+def set_payout_address(
+    *, user_id: int, address: str, comment: str = "", actor: Actor, at: datetime
+) -> datetime:
+    """Keep where the user's payouts go; return when it begins to count.
+
+    The first address counts at once. A changed one counts after PAYOUT_ADDRESS_COOL_DOWN_S, so
+    that whoever stole a session cannot be paid before the owner heard of it. The same address
+    again changes nothing.
+
+    Raises:
+        InvalidTonAddress: not an address of our network.
+        CommentTooLong: over 120 bytes.
+        NoSuchUser: nobody has this id.
+    """
+    _lock_user(user_id)
+    wanted = _destination(address, comment)
+    before = vault.read(user_id=user_id, field=PAYOUT_ADDRESS)
+    row = PayoutAddress.objects.filter(user_id=user_id).first()
+    if row is not None and before == wanted:
+        return row.effective_at
+    cool_down_s = settings.PAYOUT_ADDRESS_COOL_DOWN_S if row else 0
+    effective_at = at + timedelta(seconds=cool_down_s)
+    vault.keep(user_id=user_id, field=PAYOUT_ADDRESS, value=wanted, at=at)
+    PayoutAddress.objects.update_or_create(
+        user_id=user_id, defaults={"changed_at": at, "effective_at": effective_at}
+    )
+    audit.record(
+        actor=actor,
+        action="set_payout_address",
+        object_type="user",
+        object_id=str(user_id),
+        before=before and {"address": mask_address(before["address"])},
+        after={"address": mask_address(wanted["address"]), "effective_at": effective_at},
+        at=at,
+    )
+    publish(
+        PayoutAddressChanged(
+            deal_id=user_key(user_id),
+            user_id=user_id,
+            address=mask_address(wanted["address"]),
+            effective_at=effective_at,
+        ),
+        key=f"user:{user_id}:payout-address:{at.isoformat()}",
+        at=at,
+    )
+    return effective_at
+
+
+@requires_transaction
+def store_address(
+    *, user_id: int, field: str, address: str, comment: str = "", at: datetime
+) -> None:
+    """Keep a TON address and its comment in the vault: `{"address": raw, "comment": …}`.
+
+    Raises:
+        InvalidTonAddress: not an address of our network.
+        CommentTooLong: over 120 bytes.
+    """
+    vault.keep(user_id=user_id, field=field, value=_destination(address, comment), at=at)
+
+
+@requires_transaction
+def keep_pii(*, user_id: int, field: str, value: dict[str, Any], at: datetime) -> None:
+    """Keep a personal datum, encrypted, in place of what the field held."""
+    vault.keep(user_id=user_id, field=field, value=value, at=at)
+
+
+@requires_transaction
+def block_user(*, user_id: int, actor: Actor, reason: str, at: datetime) -> None:
+    """Refuse the user from the next request on; deals that run go on by themselves.
+
+    Raises:
+        NoSuchUser: nobody has this id.
+    """
+    user = _lock_user(user_id)
+    if user.blocked_at is not None:
+        return
+    TelegramUser.objects.filter(id=user_id).update(blocked_at=at)
+    audit.record(
+        actor=actor,
+        action="block_user",
+        object_type="user",
+        object_id=str(user_id),
+        before={"blocked_at": None},
+        after={"blocked_at": at},
+        reason=reason,
+        at=at,
+    )
+
+
+@requires_transaction
+def create_operator(
+    *, username: str, password: str, superuser: bool, actor: Actor, at: datetime
+) -> int:
+    """Create an operator who may sign in to the back office; return the primary key.
+
+    Raises:
+        OperatorExists: the name is taken.
+    """
+    with constraints({"operators_username_key": OperatorExists(username=username)}):
+        operator = Operator.objects.create_user(
+            username, password=password, is_staff=True, is_superuser=superuser, date_joined=at
+        )
+    audit.record(
+        actor=actor,
+        action="create_operator",
+        object_type="operator",
+        object_id=str(operator.pk),
+        before=None,
+        after={"username": username, "is_superuser": superuser},
+        at=at,
+    )
+    return operator.pk
+
+
+@requires_transaction
+def forget_sessions(*, at: datetime) -> int:
+    """Delete sessions that ended a day ago or more; their launch data is long too old."""
+    deleted, _by_model = Session.objects.filter(expires_at__lt=at - timedelta(days=1)).delete()
+    return deleted
+
+
+def mask_address(raw: str) -> str:
+    """Return a raw address so that its owner knows it and a reader of logs does not."""
+    friendly = friendly_address(raw, network=settings.TON_NETWORK)
+    return f"{friendly[:6]}…{friendly[-4:]}"
+
+
+def _destination(address: str, comment: str) -> dict[str, str]:
+    if len(comment.encode()) > MAX_COMMENT_BYTES:
+        raise CommentTooLong(limit=MAX_COMMENT_BYTES)
+    return {
+        "address": parse_address(address, network=settings.TON_NETWORK),
+        "comment": comment,
+    }
+
+
+def _lock_user(user_id: int) -> TelegramUser:
+    user = TelegramUser.objects.select_for_update(no_key=True).filter(id=user_id).first()
+    if user is None:
+        raise NoSuchUser(user_id=user_id)
+    return user
