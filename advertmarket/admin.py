@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
-from django.utils.functional import Promise
 
 from .money import format_ton
 
 if TYPE_CHECKING:  # unfold is not typed
     from django.contrib.admin import ModelAdmin, TabularInline
+    from django.utils.functional import _StrPromise
 else:
     from unfold.admin import ModelAdmin, TabularInline
 
@@ -55,7 +55,7 @@ class ReadOnlyInline(TabularInline[M, Parent]):
         return False
 
 
-def ton(field: str, title: Promise | str) -> Callable[[Any, Any], str]:
+def ton(field: str, title: _StrPromise | str) -> Callable[[Any, Any], str]:
     """Return an admin column that shows the nanoTON of `field` as TON."""
 
     @admin.display(description=title, ordering=field)
