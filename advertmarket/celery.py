@@ -19,6 +19,13 @@ app.conf.task_routes = {"payments.tasks.execute_settlements": {"queue": SIGNER_Q
 app.conf.beat_schedule = {
     "forget_answers": {"task": "api.tasks.forget_answers", "schedule": 3600.0},
     "forget_sessions": {"task": "accounts.tasks.forget_sessions", "schedule": 3600.0},
+    "prepare_wallets": {"task": "payments.tasks.prepare_wallets", "schedule": 5.0},
+    "apply_deposits": {"task": "payments.tasks.apply_deposits", "schedule": 5.0},
+    "execute_settlements": {
+        "task": "payments.tasks.execute_settlements",
+        "schedule": 1.0,
+        "options": {"expires": 5},
+    },
     "relay_outbox": {"task": "messaging.tasks.relay_outbox", "schedule": 1.0},
     "delete_old_messages": {"task": "messaging.tasks.delete_old_rows", "schedule": 3600.0},
 }
