@@ -1,14 +1,29 @@
-"""Which function of which consumer group handles which event."""
+"""Which function of which consumer group handles which event, and how a record reaches it."""
 
 from __future__ import annotations
 
+import base64
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any, Protocol, TypeVar
 
+from django.db import transaction
+from django.utils import translation
+
+from advertmarket import correlation
+from advertmarket.errors import DomainError
+
 from . import events
+from .envelope import Envelope, Forged, Rejected, verify
 from .events import Event
+from .kafka import Record
+from .models import DeadLetter, ProcessedEvent
+
+logger = logging.getLogger(__name__)
+security_logger = logging.getLogger("advertmarket.security")
 
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 E = TypeVar("E", bound=Event)
@@ -52,12 +67,83 @@ def groups() -> list[str]:
     return sorted(_handlers)
 
 
-def handled(group: str) -> Collection[type[Event]]:
-    """Return the event classes that `group` handles."""
+def topics_of(group: str) -> set[str]:
+    """Return the names of the topics whose events `group` handles."""
     classes = (events.find(event_type) for event_type in _handlers[group])
-    return [cls for cls in classes if cls is not None]
+    return {cls.TOPIC.name for cls in classes if cls is not None}
 
 
-def handler_of(group: str, event_type: str) -> Handler[Any] | None:
-    """Return the group's handler of an event type; None if it does not care."""
-    return _handlers[group].get(event_type)
+class Outcome(Enum):
+    """What became of a record."""
+
+    HANDLED = auto()
+    REPEATED = auto()
+    SKIPPED = auto()
+    DEAD_LETTER = auto()
+
+
+def process(record: Record, *, group: str, at: datetime) -> Outcome:
+    """Have `group` handle `record`, once, however often it is read.
+
+    What cannot be read or verified, and what a `DomainError` refuses, becomes a dead letter. A
+    type that is unknown here, or that the group does not handle, is skipped.
+
+    Raises:
+        Exception: anything else the handler or the database raised; nothing has changed, and the
+            record wants another attempt.
+    """
+    try:
+        body = record.body or b""
+        verify(body, record.headers, topic=record.topic)
+        envelope = Envelope.from_body(body)
+        handler = _handlers[group].get(envelope.event_type)
+        if handler is None or (event := envelope.event()) is None:
+            return Outcome.SKIPPED
+        with correlation.bind(envelope.correlation_id):
+            return _handle(handler, event, envelope, group=group, at=at)
+    except (Rejected, DomainError) as error:
+        if isinstance(error, Forged):
+            security_logger.critical(
+                "%s was sent a forged record, %s at %s: %s",
+                *(group, record.place, record.offset, error),
+            )
+        set_aside(record, error, group=group, at=at)
+        return Outcome.DEAD_LETTER
+
+
+def _handle(
+    handler: Handler[Any], event: Event, envelope: Envelope, *, group: str, at: datetime
+) -> Outcome:
+    with transaction.atomic():
+        _, is_new = ProcessedEvent.objects.get_or_create(
+            group=group, event_id=envelope.event_id, defaults={"processed_at": at}
+        )
+        if is_new:
+            handler(event, at=at)
+    return Outcome.HANDLED if is_new else Outcome.REPEATED
+
+
+def set_aside(record: Record, error: Exception, *, group: str, at: datetime) -> None:
+    """Keep `record` byte for byte in the dead letters; once, however often it is read."""
+    with translation.override(None):
+        text = f"{type(error).__name__}: {error}"[:2000]
+    text = text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
+    DeadLetter.objects.get_or_create(
+        group=group,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        written_at=record.written_at,
+        defaults={
+            "key": record.key,
+            "body": record.body,
+            "headers": [[name, _base64(value)] for name, value in record.headers],
+            "error": text,
+            "created_at": at,
+        },
+    )
+    logger.error("%s: dead letter %s at %s: %s", group, record.place, record.offset, text)
+
+
+def _base64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()

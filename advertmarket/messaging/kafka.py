@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -120,6 +130,172 @@ def _note(report: Report, index: int, error: KafkaError | None, _message: Messag
         report.confirmed.add(index)
     elif error.code() in _NEVER:
         report.refused[index] = error.str()
+
+
+Partition: TypeAlias = tuple[str, int]
+"""A topic's name and the number of one of its partitions."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record that was read; `written_at` is the time that its writer or the broker gave it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    body: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    written_at: datetime
+
+    @property
+    def place(self) -> Partition:
+        """Where it was read."""
+        return self.topic, self.partition
+
+
+class Subscription:
+    """A membership in a consumer group; for one thread.
+
+    Nothing counts as read until `done`. Offsets of what is done are committed every second, when
+    partitions are handed over, and by `commit`.
+    """
+
+    def __init__(
+        self, group: str, topics: Collection[str], *, on_revoked: Callable[[list[Partition]], None]
+    ) -> None:
+        """Join `group`; `on_revoked` is told, from within `poll`, of partitions that others get."""
+        session_ms = settings.KAFKA_SESSION_TIMEOUT_S * 1000
+        self._consumer = Consumer(
+            {
+                **_client_config(),
+                "group.id": group,
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": session_ms,
+                "heartbeat.interval.ms": min(3000, session_ms // 6),
+                "auto.offset.reset": "earliest",
+                "enable.auto.offset.store": False,
+                "enable.auto.commit": True,
+                "auto.commit.interval.ms": 1000,
+            },
+            logger=logger,
+        )
+
+        def revoked(_consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            on_revoked([(each.topic, each.partition) for each in partitions])
+
+        self._consumer.subscribe(sorted(topics), on_revoke=revoked)
+
+    def poll(self, timeout_s: float) -> Record | None:
+        """Return the next record of a partition that is not paused, or None.
+
+        A broker that is away is waited for; None meanwhile.
+
+        Raises:
+            KafkaException: the membership is beyond repair; close it and make another.
+        """
+        message = self._consumer.poll(timeout_s)
+        if message is None:
+            return None
+        if error := message.error():
+            if error.fatal():
+                raise KafkaException(error)
+            logger.warning("Kafka: %s", error)
+            return None
+        return _record(message)
+
+    def done(self, record: Record) -> None:
+        """Count `record` and all before it in its partition as read."""
+        position = TopicPartition(record.topic, record.partition, record.offset + 1)
+        try:
+            self._consumer.store_offsets(offsets=[position])
+        except KafkaException as error:  # no longer ours: its new reader recognises what is done
+            logger.info("%s-%s was handed over: %s", record.topic, record.partition, error)
+
+    def pause(self, partition: Partition) -> None:
+        """Read nothing more of `partition` for now."""
+        self._consumer.pause([TopicPartition(*partition)])
+
+    def resume(self, partition: Partition) -> None:
+        """Read on behind the last record that was returned."""
+        self._consumer.resume([TopicPartition(*partition)])
+
+    def lags(self, waiting: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Return how many records of each partition are not done, by the watermarks of fetches.
+
+        `waiting` names the paused partitions and the offset at which each stands; nothing is
+        fetched from these, so the broker is asked, for up to 1 s each. A partition of which
+        nothing can be learnt is left out.
+        """
+        lags = {}
+        for each in self._consumer.position(self._consumer.assignment()):
+            partition = each.topic, each.partition
+            with contextlib.suppress(KafkaException):  # the broker is away: unknown
+                lags[partition] = self._lag(each, waiting.get(partition))
+        return lags
+
+    def _lag(self, position: TopicPartition, waiting_at: int | None) -> int:
+        if waiting_at is None:
+            known = self._consumer.get_watermark_offsets(position, cached=True)
+            next_offset = position.offset
+        else:
+            known = self._consumer.get_watermark_offsets(position, timeout=1)
+            next_offset = waiting_at
+        if not known or known[1] < 0 or next_offset < 0:  # nothing was fetched since the start
+            return 0
+        return max(0, known[1] - next_offset)
+
+    def commit(self) -> None:
+        """Commit the offsets of all that is done, and wait for it.
+
+        Raises:
+            KafkaException: the broker is away or the group has moved on.
+        """
+        try:
+            self._consumer.commit(asynchronous=False)
+        except KafkaException as error:
+            if error.args[0] != KafkaError._NO_OFFSET:
+                raise
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        self._consumer.close()
+
+
+def _record(message: Message) -> Record:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if topic is None or partition is None or offset is None:
+        raise ValueError("a record without a place")
+    return Record(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        key=_bytes(message.key()),
+        body=_bytes(message.value()),
+        headers=_headers(message),
+        written_at=_written_at(message),
+    )
+
+
+def _headers(message: Message) -> list[tuple[str, bytes | None]]:
+    try:
+        return [(name, _bytes(value)) for name, value in message.headers() or []]
+    except (UnicodeDecodeError, SystemError):  # a stranger's: names that are not UTF-8
+        return []
+
+
+def _written_at(message: Message) -> datetime:
+    kind, timestamp_ms = message.timestamp()
+    try:
+        return datetime.fromtimestamp(
+            0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms / 1000, tz=UTC
+        )
+    except (OverflowError, ValueError, OSError):  # a stranger's: no time that a calendar has
+        return datetime.fromtimestamp(0, tz=UTC)
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
 
 
 def create_topics(topics: Sequence[Topic]) -> list[str]:

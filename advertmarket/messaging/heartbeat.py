@@ -1,0 +1,57 @@
+"""What a consumer says of itself in Redis, for those who watch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+from datetime import datetime
+from typing import Literal
+
+import redis
+
+from advertmarket.state import redis_state
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 10
+TTL_S = 30
+
+Status = Literal["running", "retrying", "stopped"]
+
+
+def instance() -> str:
+    """Return this process's name among the instances of a group."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def beat(
+    group: str, *, status: Status, lag: int, last_message_at: datetime | None, at: datetime
+) -> None:
+    """Write `worker:{group}:{instance}`; it vanishes 30 s after the last beat.
+
+    A Redis that is away is logged: heartbeats are for watching, work goes on without them.
+    """
+    value = {
+        "timestamp": at.isoformat(),
+        "status": status,
+        "lag": lag,
+        "last_message_at": last_message_at.isoformat() if last_message_at else None,
+    }
+    try:
+        redis_state().set(_key(group), json.dumps(value), ex=TTL_S)
+    except redis.RedisError as error:
+        logger.warning("no heartbeat of %s: %s", group, error)
+
+
+def withdraw(group: str) -> None:
+    """Remove the heartbeat: this instance ends in good order."""
+    try:
+        redis_state().delete(_key(group))
+    except redis.RedisError as error:
+        logger.warning("the heartbeat of %s stays until it expires: %s", group, error)
+
+
+def _key(group: str) -> str:
+    return f"worker:{group}:{instance()}"

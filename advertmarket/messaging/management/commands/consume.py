@@ -1,0 +1,33 @@
+"""Run consumer groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from prometheus_client import start_http_server
+
+from advertmarket.messaging import consumer, runtime
+
+
+class Command(BaseCommand):
+    """`manage.py consume GROUP...` or `--all`: until SIGTERM."""
+
+    help = "Run one or more consumer groups in this process."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take names of groups, or --all."""
+        parser.add_argument("groups", nargs="*", metavar="GROUP")
+        parser.add_argument("--all", action="store_true", help="every group there is")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the groups; metrics are served if METRICS_PORT is set."""
+        known = consumer.groups()
+        groups = known if options["all"] else options["groups"]
+        if not groups or (unknown := set(groups) - set(known)):
+            problem = f"unknown: {', '.join(sorted(unknown))}" if groups else "name a group"
+            raise CommandError(f"{problem}; there are: {', '.join(known)}")
+        if settings.METRICS_PORT:
+            start_http_server(settings.METRICS_PORT)
+        runtime.run(groups)
