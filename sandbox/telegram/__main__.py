@@ -1,0 +1,51 @@
+"""`python -m sandbox.telegram --port N [--token T] [--journal FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from pathlib import Path
+
+from sandbox.process import stop_requested
+from sandbox.telegram.server import TelegramServer
+from sandbox.telegram.world import World
+
+DEFAULT_TOKEN = "7000000001:AAsandbox-telegram-is-not-a-secret"
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT, or until the parent process ends."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.telegram", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0: a free one (default)")
+    parser.add_argument(
+        "--token", default=DEFAULT_TOKEN, help="the bot's token (default: %(default)s)"
+    )
+    parser.add_argument("--journal", type=Path, help="the file that keeps the state over restarts")
+    parser.add_argument(
+        "--retry-s", type=float, default=1, help="base of the webhook's growing delay (default: 1)"
+    )
+    parser.add_argument(
+        "--limits", action="store_true", help="enforce Telegram's sending limits from the start"
+    )
+    options = parser.parse_args()
+    parent = os.getppid()
+    world = World(options.token, options.journal)
+    server = TelegramServer(
+        world, port=options.port, retry_s=options.retry_s, limits=options.limits
+    )
+    with stop_requested() as requested:
+        threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+        print(f"ready {server.url}", flush=True)
+        while not requested.wait(0.5) and os.getppid() == parent:
+            pass
+    server.shutdown()
+    server.delivery.stop()
+    server.server_close()
+    world.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Files: their ids as the Bot API shows them, and what may be sent as what."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+
+from sandbox.telegram.errors import bad_request
+from sandbox.telegram.model import Json, Media
+from sandbox.telegram.world import World
+
+KINDS = ("photo", "video", "animation", "document")
+_PREFIX = {"photo": "AgACAgIAAxkB", "video": "BAACAgIAAxkB", "animation": "CgACAgIAAxkB"}
+_DOCUMENT_PREFIX = "BQACAgIAAxkB"
+_MIME = {"video": "video/mp4", "animation": "video/mp4", "document": "application/octet-stream"}
+_PHOTO_SIZES = ((90, 51), (320, 180), (1280, 720))
+
+
+def register(
+    world: World, kind: str, *, file_name: str = "", content: bytes = b"", mime_type: str = ""
+) -> Media:
+    """Keep a new file and return it; equal bytes uploaded twice are two files.
+
+    Raises:
+        ApiError: 400, no such kind.
+    """
+    if kind not in KINDS:
+        raise bad_request(f"unsupported media kind {kind}")
+    token = secrets.token_urlsafe(9)
+    size = len(content) or 1024 + secrets.randbelow(100_000)
+    if kind == "photo":
+        files = [
+            {
+                "file_unique_id": f"AQAD{token}{suffix}",
+                "file_size": size * width // 1280 or 1,
+                "width": width,
+                "height": height,
+            }
+            for suffix, (width, height) in zip("smx", _PHOTO_SIZES, strict=True)
+        ]
+    else:
+        file: Json = {"file_unique_id": f"AgAD{token}", "file_size": size}
+        if kind != "document":
+            file |= {"width": 1280, "height": 720, "duration": 5}
+        file |= {"mime_type": mime_type or _MIME[kind]}
+        if file_name:
+            file["file_name"] = file_name
+        files = [file]
+    return world.media.put(Media(kind, files, base64.b64encode(content).decode()))
+
+
+def show(media: Media) -> Json:
+    """Return the part of a message that holds this file, with `file_id`s never used before.
+
+    Different messages give one file different `file_id`s; its `file_unique_id` never changes.
+    """
+    nonce = secrets.token_bytes(6)
+    shown = [{"file_id": _file_id(media, file, nonce), **file} for file in media.files]
+    if media.kind == "photo":
+        return {"photo": shown}
+    if media.kind == "animation":  # documented: `document` is set too
+        document = {k: v for k, v in shown[0].items() if k not in ("width", "height", "duration")}
+        return {"animation": shown[0], "document": document}
+    return {media.kind: shown[0]}
+
+
+def find(world: World, file_id: str) -> Media:
+    """Return the file of a `file_id`.
+
+    Raises:
+        ApiError: 400, it is none.
+    """
+    for prefix in (*_PREFIX.values(), _DOCUMENT_PREFIX):
+        if file_id.startswith(prefix):
+            try:
+                raw = base64.b64decode(file_id.removeprefix(prefix), altchars=b"-_", validate=True)
+            except binascii.Error:
+                break
+            unique = raw[6:].rstrip(b"\0").decode("utf-8", "replace")
+            for media in world.media:
+                if any(file["file_unique_id"] == unique for file in media.files):
+                    return media
+    raise bad_request("wrong file identifier/HTTP URL specified")
+
+
+def reissued(world: World, content: Json) -> Json:
+    """Return a message's content for another message: the same files under other `file_id`s."""
+    for kind in KINDS:  # an animation before its document
+        if kind in content:
+            shown = content[kind][-1] if kind == "photo" else content[kind]
+            return {**content, **show(find(world, shown["file_id"]))}
+    return content
+
+
+def _file_id(media: Media, file: Json, nonce: bytes) -> str:
+    raw = nonce + file["file_unique_id"].encode()
+    raw += b"\0" * (-len(raw) % 3)
+    return _PREFIX.get(media.kind, _DOCUMENT_PREFIX) + base64.urlsafe_b64encode(raw).decode()
