@@ -1,0 +1,119 @@
+"""The payout address: the first counts at once, a changed one only after the cool-down."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import transaction
+
+from accounts import selectors, services
+from accounts.models import Pii
+from accounts.selectors import AddressCoolingDown, Destination, NoSuchUser
+from accounts.services import CommentTooLong
+from advertmarket.actors import Actor
+from advertmarket.audit.models import AuditEntry
+from advertmarket.messaging.models import OutboxMessage
+from advertmarket.ton_address import InvalidTonAddress, friendly_address
+
+AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LATER = AT + timedelta(days=30)
+DAY = timedelta(days=1)
+FIRST, SECOND = "0:" + "ab" * 32, "0:" + "cd" * 32
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def user(db: None) -> None:
+    with transaction.atomic():
+        services.get_or_create_user(
+            user_id=1, first_name="A", username="", language_code="ru", at=AT
+        )
+
+
+def give(address: str, at: datetime, comment: str = "", user_id: int = 1) -> datetime:
+    with transaction.atomic():
+        return services.set_payout_address(
+            user_id=user_id, address=address, comment=comment, actor=Actor.user(user_id), at=at
+        )
+
+
+def events() -> list[dict[str, object]]:
+    rows = OutboxMessage.objects.filter(event_type="PAYOUT_ADDRESS_CHANGED").order_by("pk")
+    return [row.payload for row in rows]
+
+
+def test_without_an_address_there_is_no_destination() -> None:
+    assert selectors.payout_destination(user_id=1, at=AT) is None
+
+
+def test_the_first_address_counts_at_once_and_is_announced_masked() -> None:
+    friendly = friendly_address(FIRST, network="testnet")
+
+    assert give(friendly, AT, comment="memo 7") == AT
+
+    assert selectors.payout_destination(user_id=1, at=AT) == Destination(FIRST, "memo 7")
+    masked = f"{friendly[:6]}…{friendly[-4:]}"
+    assert events() == [{"user_id": 1, "address": masked, "effective_at": "2026-01-01T12:00:00Z"}]
+    assert AuditEntry.objects.get().after["address"] == masked
+
+
+def test_a_changed_address_waits_a_day_and_the_old_one_is_not_paid_either() -> None:
+    give(FIRST, AT)
+
+    assert give(SECOND, LATER) == LATER + DAY
+
+    with pytest.raises(AddressCoolingDown) as refusal:
+        selectors.payout_destination(user_id=1, at=LATER + DAY - timedelta(microseconds=1))
+    assert refusal.value.until == LATER + DAY
+    assert selectors.payout_destination(user_id=1, at=LATER + DAY) == Destination(SECOND, "")
+    assert len(events()) == 2
+
+
+def test_the_same_address_again_changes_nothing() -> None:
+    give(FIRST, AT)
+    give(SECOND, LATER)
+
+    assert give(SECOND, LATER + timedelta(hours=1)) == LATER + DAY
+    assert len(events()) == 2
+
+
+def test_another_comment_is_a_change() -> None:
+    give(FIRST, AT)
+
+    assert give(FIRST, LATER, comment="memo 7") == LATER + DAY
+
+
+def test_going_back_to_the_old_address_waits_too() -> None:
+    give(FIRST, AT)
+    give(SECOND, LATER)
+
+    assert give(FIRST, LATER + timedelta(hours=1)) == LATER + timedelta(hours=1) + DAY
+
+
+@pytest.mark.parametrize(
+    ("address", "comment", "refusal"),
+    [
+        ("", "", InvalidTonAddress),
+        ("0:" + "ab" * 31, "", InvalidTonAddress),
+        (friendly_address(FIRST, network="mainnet"), "", InvalidTonAddress),
+        (FIRST, "й" * 61, CommentTooLong),
+    ],
+)
+def test_what_cannot_be_paid_to_is_refused_and_nothing_changes(
+    address: str, comment: str, refusal: type[Exception]
+) -> None:
+    with pytest.raises(refusal):
+        give(address, AT, comment=comment)
+
+    assert not Pii.objects.exists()
+    assert events() == []
+    assert not AuditEntry.objects.exists()
+
+
+def test_nobody_s_address_is_refused() -> None:
+    with pytest.raises(NoSuchUser):
+        give(FIRST, AT, user_id=2)
+
+    assert not Pii.objects.exists()
