@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 from sandbox.process import run_command, stop_requested
+from sandbox.scratch import scratch_dir
 
 from . import Services
 
@@ -26,7 +26,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     ephemeral = arguments.dir is None or (arguments.verb == "run" and arguments.ephemeral)
-    root = arguments.dir or Path(tempfile.mkdtemp(prefix="advertmarket-sandbox-"))
+    root = arguments.dir or scratch_dir()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with Services(root, ephemeral=ephemeral) as services:
         if arguments.verb == "run":

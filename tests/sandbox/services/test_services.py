@@ -19,6 +19,7 @@ import redis
 from confluent_kafka import Consumer, Producer
 
 from sandbox.process import ChildFailed, listening, unprivileged_account
+from sandbox.scratch import scratch_dir
 from sandbox.services import Services
 from tests.waiting import wait_until
 
@@ -169,18 +170,27 @@ def test_a_service_that_dies_ends_up(root: Path) -> None:
         assert process.wait(20) == 1
 
 
-def test_run_returns_the_commands_exit_code_and_leaves_nothing(root: Path) -> None:
-    root.chmod(0o755)
-    script = "import os, sys; print(os.environ['DB_NAME'], os.environ['DB_PORT']); sys.exit(7)"
+def test_run_returns_the_commands_exit_code_and_leaves_nothing() -> None:
+    script = "import os, sys; print(os.getppid(), os.environ['DB_PORT']); sys.exit(7)"
     result = subprocess.run(
         [sys.executable, "-m", "sandbox.services", "run", "--", sys.executable, "-c", script],
-        env={**os.environ, "TMPDIR": str(root)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 7
-    name, port = result.stdout.split()
-    assert name == "advertmarket"
+    pid, port = result.stdout.split()
     assert not listening(int(port))
-    assert list(root.iterdir()) == []
+    places = (Path("/dev/shm"), Path(tempfile.gettempdir()))
+    assert [left for place in places for left in place.glob(f"advertmarket-{pid}-*")] == []
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next() -> None:
+    program = "from sandbox.scratch import scratch_dir; print(scratch_dir())"
+    output = subprocess.check_output([sys.executable, "-c", program], text=True)
+    left = Path(output.strip())
+    assert left.is_dir()
+    mine, other = scratch_dir(), scratch_dir()
+    assert not left.exists()
+    mine.rmdir()
+    other.rmdir()
