@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PRODUCT := advertmarket accounts payments channels deals notifications ops
-CODE := $(PRODUCT) sandbox tests manage.py
+CODE := advertmarket accounts payments channels deals notifications ops sandbox tests manage.py
+OFFLINE := PROCESS_ROLE=build $(BIN)/python manage.py
+WITH_SERVICES := $(BIN)/python -m sandbox.services run --
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka check format
+.PHONY: help install demo test test-kafka check format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -19,9 +20,28 @@ $(STAMP): requirements-dev.txt
 
 install: $(STAMP) ## make the environment
 
+demo: install ## one deal on embedded services, then stay up (ONCE=1: end after the deal)
+	@$(BIN)/python -m sandbox.demo $(if $(ONCE),--once)
+
 test: install ## the tests, on embedded services
-	$(BIN)/python -m sandbox.services run -- $(BIN)/pytest -n 2
+	$(WITH_SERVICES) $(BIN)/pytest -n 2
+
+test-kafka: install ## messages and one deal against a real Apache Kafka
+	$(BIN)/python -m sandbox.kafka run -- $(BIN)/pytest -m kafka
+
+check: install ## types, lint, format, import contracts, migrations, schema, locks, audit
+	$(BIN)/ruff check -q $(CODE)
+	$(BIN)/ruff format -q --check $(CODE)
+	PROCESS_ROLE=build $(BIN)/mypy $(CODE)
+	PROCESS_ROLE=build $(BIN)/lint-imports
+	$(OFFLINE) makemigrations --check --dry-run
+	$(OFFLINE) spectacular --validate --fail-on-warn --file /dev/null
+	.ci/lock-check
+	.ci/audit
 
 format: install ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix-only -q $(CODE)
 	$(BIN)/ruff format -q $(CODE)
+
+lock: install ## renew the lock files from pyproject.toml
+	.ci/lock .
