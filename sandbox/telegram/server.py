@@ -21,7 +21,12 @@ from sandbox.telegram.sim import ControlPlane
 from sandbox.telegram.updates import WebhookDelivery
 from sandbox.telegram.world import World
 
-_PAGE = Path(__file__).with_name("page.html")
+_PAGE = Path(__file__).with_name("page")
+_PAGE_FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
 
 
 class AnswerLost(Exception):
@@ -97,13 +102,17 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         path = unquote(split.path)
         try:
-            if path == "/":
-                self._answer(200, _PAGE.read_bytes(), "text/html; charset=utf-8")
+            if path in _PAGE_FILES:
+                name, content_type = _PAGE_FILES[path]
+                self._answer(200, (_PAGE / name).read_bytes(), content_type)
+            elif path.startswith("/media/"):
+                self._answer(200, self._file(path), "image/*")
             elif path.startswith("/sim/"):
                 arguments = json.loads(body) if body else {}
                 result = self.server.control.run(path.removeprefix("/sim/"), arguments)
                 self._answer_json(200, {"ok": True, "result": result})
             elif path.startswith("/file/bot"):
+                self._check(path.removeprefix("/file/bot").partition("/")[0])
                 self._answer(200, self._file(path), "application/octet-stream")
             elif path.startswith("/bot"):
                 self._bot_method(path, split.query, body)
@@ -125,10 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer_json(200, answer)
 
     def _file(self, path: str) -> bytes:
-        token, _, name = path.removeprefix("/file/bot").partition("/")
-        self._check(token)
         with self.server.world as world:
-            media = world.media.get(name.rpartition("/")[2])
+            media = world.media.get(path.rpartition("/")[2])
         if media is None:
             raise ApiError(404, "Not Found")
         return base64.b64decode(media.content)

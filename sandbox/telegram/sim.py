@@ -232,10 +232,20 @@ class ControlPlane:
                 ],
             }
 
+    def do_overview(self, body: Json) -> Json:
+        """What the page's frame needs: the state without the messages but the last of each chat."""
+        state = self.do_state(body)
+        for chat in state["chats"]:
+            chat["last_message"] = (chat.pop("messages") or [None])[-1]
+        state["pending_updates"] = len(state["pending_updates"])
+        state["faults"] = len(state["faults"])
+        return state
+
     def do_messages(self, body: Json) -> list[Json]:
         with self._world as world:
             chat = world.find_chat(body["chat_id"])
-            return [self._show(message) for message in world.messages_of(chat)]
+            messages = world.messages_of(chat)[-body.get("last", 0) :]
+            return [self._show(message) for message in messages]
 
     def _show(self, message: Message) -> Json:
         return {**self._world.show_message(message), "by_bot": message.by_bot}
