@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
+
+_STATIC_ROOT = Path(__file__).parent.parent / "var" / "test-static"
+_STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns of a missing one
 
 VARIABLES = {
+    "STATIC_ROOT": str(_STATIC_ROOT),
     "DJANGO_SETTINGS_MODULE": "advertmarket.settings",
     "DJANGO_SECRET_KEY": "test-django-secret-key-of-more-than-32-bytes",
     "JWT_SECRET": "test-jwt-secret-of-more-than-32-bytes",

@@ -56,7 +56,9 @@ def test_the_first_address_counts_at_once_and_is_announced_masked() -> None:
     assert selectors.payout_destination(user_id=1, at=AT) == Destination(FIRST, "memo 7")
     masked = f"{friendly[:6]}…{friendly[-4:]}"
     assert events() == [{"user_id": 1, "address": masked, "effective_at": "2026-01-01T12:00:00Z"}]
-    assert AuditEntry.objects.get().after["address"] == masked
+    after = AuditEntry.objects.get().after
+    assert after is not None
+    assert after["address"] == masked
 
 
 def test_a_changed_address_waits_a_day_and_the_old_one_is_not_paid_either() -> None:
