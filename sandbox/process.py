@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import pwd
 import random
@@ -20,8 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 LOOPBACK = "127.0.0.1"
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_TETHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("tether.py")))
 
 # The death signal comes when the thread that started the child ends, not only when its process
 # does (prctl(2)): one thread, which lives as long as this process, starts every child.
@@ -106,18 +104,18 @@ class Child:
             output = stack.enter_context(log.open("ab")) if log else None
             self._process: subprocess.Popen[bytes] = _spawner.submit(
                 subprocess.Popen,
-                [str(part) for part in command],
+                [
+                    *_TETHER,
+                    *(str(os.getpid()), str(int(stop_signal))),
+                    f"{account.uid}:{account.gid}" if account else "-",
+                    *map(str, command),
+                ],
                 stdin=subprocess.DEVNULL if own_session else None,
                 stdout=output,
                 stderr=subprocess.STDOUT if output else None,
                 env={**os.environ, **(env or {})},
                 cwd=cwd,
-                user=account.uid if account else None,
-                group=account.gid if account else None,
-                extra_groups=[] if account else None,
                 start_new_session=own_session,
-                # after the change of account, which would clear it
-                preexec_fn=_die_with(os.getpid(), stop_signal),
             ).result()
 
     @property
@@ -194,20 +192,6 @@ def stop_all(children: Iterable[Child]) -> None:
     """Stop children one after another, the last started first."""
     for child in reversed(list(children)):
         child.stop()
-
-
-def _die_with(parent: int, death_signal: signal.Signals) -> Callable[[], None] | None:
-    """Return what a child runs before exec to end with `parent`; None where unsupported."""
-    if _libc is None:
-        return None
-    prctl = _libc.prctl
-
-    def in_child() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
-
-    return in_child
 
 
 def run_command(command: Sequence[str], env: Mapping[str, str]) -> int:
