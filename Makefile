@@ -27,7 +27,7 @@ test: install ## the tests, on embedded services
 	$(WITH_SERVICES) $(BIN)/pytest -n 2
 
 test-kafka: install ## messages and one deal against a real Apache Kafka
-	$(BIN)/python -m sandbox.kafka run -- $(BIN)/pytest -m kafka
+	$(WITH_SERVICES) $(BIN)/python -m sandbox.kafka run -- $(BIN)/pytest -m kafka
 
 check: install ## types, lint, format, import contracts, migrations, schema, locks, audit
 	$(BIN)/ruff check -q $(CODE)
