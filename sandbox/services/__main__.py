@@ -7,10 +7,11 @@ import signal
 import sys
 from pathlib import Path
 
-from sandbox.process import run_command, stop_requested
+from sandbox.process import ChildFailed, run_command, stop_requested
 from sandbox.scratch import scratch_dir
 
 from . import Services
+from .binaries import MissingWheel
 
 
 def main() -> int:
@@ -43,4 +44,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (ChildFailed, MissingWheel) as failure:
+        sys.exit(f"the services did not start: {failure}")

