@@ -57,6 +57,10 @@ class TonClient:
         self._rate = share if for_payouts else settings.TON_API_RPS - share
         self._bucket = "ton:payouts" if for_payouts else "ton:reading"
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def head(self) -> Block:
         """Return the last masterchain block that the indexer has."""
         return Block.model_validate(self._read("masterchainInfo")["last"])

@@ -1,0 +1,152 @@
+"""Payments driven by hand: what the chain reader, the sweepers and the executor do, one by one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID, uuid4
+
+import time_machine
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import services as accounts
+from advertmarket.actors import Actor
+from advertmarket.money import NANO_PER_TON
+from payments import deposits, pause, reader, services
+from payments.executor import Executor, make_signer
+from payments.models import Escrow, Settlement, TonTransaction, Wallet
+from payments.ton.client import TonClient
+from payments.wallets import refill_stock
+from sandbox.ton.control import Chain
+from sandbox.ton.wallets import Wallet as PersonsWallet
+
+PRICE_NANO = 100 * NANO_PER_TON
+OWNER_SHARE_NANO = 90 * NANO_PER_TON
+OWNER_ID = 501
+ACTOR = Actor.system("test")
+
+
+class Bank:
+    """Lives an escrow's life through services, and looks at the chain for what came of it."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.client = TonClient()
+        self.owner = PersonsWallet(f"owner {uuid4()}")
+        with transaction.atomic():
+            pause.confirm_epoch(actor=ACTOR, reason="test", at=timezone.now())
+        self.read()
+        refill_stock(self.client, at=timezone.now())
+
+    def read(self) -> None:
+        """Make a block and book all there are."""
+        self.chain.mine()
+        while reader.read_new_blocks(self.client, at_most=1000):
+            pass
+
+    def open_escrow(self, price_nano: int = PRICE_NANO) -> UUID:
+        """Open the escrow of a new deal, with a day to pay."""
+        reference = uuid4()
+        now = timezone.now()
+        with transaction.atomic():
+            services.open_escrow(
+                reference=reference,
+                price_nano=price_nano,
+                payment_deadline_at=now + dt.timedelta(days=1),
+                actor=ACTOR,
+                at=now,
+            )
+        return reference
+
+    def pay(self, reference: UUID, nano: int = PRICE_NANO) -> None:
+        """The advertiser pays, and the reader books it."""
+        self.chain.faucet(self.wallet(reference).address, nano)
+        self.read()
+
+    def apply_deposits(self) -> None:
+        """Apply the rule of every confirmed deposit."""
+        for deposit_id in deposits.ready_deposits():
+            with transaction.atomic():
+                deposits.apply_rule(deposit_id=deposit_id, at=timezone.now())
+
+    def funded_escrow(self) -> UUID:
+        """An escrow that holds its price."""
+        reference = self.open_escrow()
+        self.pay(reference)
+        self.apply_deposits()
+        return reference
+
+    def release(self, reference: UUID) -> None:
+        """The ad was verified: the owner has earned their share."""
+        with transaction.atomic():
+            services.release_escrow(
+                reference=reference,
+                owner_id=OWNER_ID,
+                owner_share_nano=OWNER_SHARE_NANO,
+                actor=ACTOR,
+                at=timezone.now(),
+            )
+
+    def payout_due(self) -> UUID:
+        """An escrow whose owner has an address and is owed a payout."""
+        self.set_payout_address()
+        reference = self.funded_escrow()
+        self.release(reference)
+        return reference
+
+    def set_payout_address(self, comment: str = "") -> None:
+        """The owner says where payouts go."""
+        now = timezone.now()
+        with transaction.atomic():
+            accounts.get_or_create_user(
+                user_id=OWNER_ID, first_name="Olga", username="olga", language_code="en", at=now
+            )
+            accounts.set_payout_address(
+                user_id=OWNER_ID,
+                address=self.owner.raw_address,
+                comment=comment,
+                actor=Actor.user(OWNER_ID),
+                at=now,
+            )
+
+    def executor(self) -> Executor:
+        """A new worker."""
+        return Executor(self.client, make_signer())
+
+    def execute(self) -> None:
+        """Every due settlement takes one step, whenever it is due."""
+        Settlement.objects.update(due_at=timezone.now())
+        self.executor().run(at_most=100)
+
+    def settle(self, turns: int = 6) -> None:
+        """Let executor and reader work in turn."""
+        for _ in range(turns):
+            self.execute()
+            self.read()
+        self.execute()
+
+    def pass_time(self, seconds: int) -> time_machine.travel:
+        """Move the chain's clock on; the returned traveller takes ours along."""
+        self.chain.advance(seconds)
+        return time_machine.travel(timezone.now() + dt.timedelta(seconds=seconds), tick=True)
+
+    def wallet(self, reference: UUID) -> Wallet:
+        """The wallet of an escrow, as stored."""
+        return Wallet.objects.get(reference=reference)
+
+    def escrow(self, reference: UUID) -> Escrow:
+        """The escrow, as stored."""
+        return Escrow.objects.get(reference=reference)
+
+    def settlement(self, reference: UUID) -> Settlement:
+        """The escrow's payout, as stored."""
+        return Settlement.objects.get(reference=reference)
+
+    def attempts(self, reference: UUID) -> list[str]:
+        """The states of the payout's attempts, oldest first."""
+        rows = TonTransaction.objects.filter(settlement__reference=reference)
+        return list(rows.order_by("pk").values_list("state", flat=True))
+
+    def owner_has(self) -> int:
+        """What the chain says that the owner holds, in nanoTON."""
+        return self.chain.balance(self.owner.raw_address)
