@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import threading
 from pathlib import Path
 
 from sandbox.process import stop_requested
-from sandbox.telegram.server import TelegramServer
-from sandbox.telegram.world import World
-
-DEFAULT_TOKEN = "7000000001:AAsandbox-telegram-is-not-a-secret"
+from sandbox.telegram.server import DEFAULT_TOKEN, serving
 
 
 def main() -> int:
@@ -31,19 +27,19 @@ def main() -> int:
     )
     options = parser.parse_args()
     parent = os.getppid()
-    world = World(options.token, options.journal)
-    server = TelegramServer(
-        world, port=options.port, retry_s=options.retry_s, limits=options.limits
-    )
-    with stop_requested() as requested:
-        threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+    with (
+        stop_requested() as requested,
+        serving(
+            options.token,
+            port=options.port,
+            journal=options.journal,
+            retry_s=options.retry_s,
+            limits=options.limits,
+        ) as server,
+    ):
         print(f"ready {server.url}", flush=True)
         while not requested.wait(0.5) and os.getppid() == parent:
             pass
-    server.shutdown()
-    server.delivery.stop()
-    server.server_close()
-    world.close()
     return 0
 
 

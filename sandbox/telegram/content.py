@@ -83,7 +83,7 @@ def file_to_send(world: World, kind: str, reference: str, upload: Upload | None)
         raise bad_request(f"there is no {kind} in the request")
     if reference.startswith(("http://", "https://")):
         raise bad_request("failed to get HTTP URL content")
-    found = media.find(world, reference)
+    found, _ = media.find(world, reference)
     if found.kind != kind:
         wanted, got = kind.capitalize(), found.kind.capitalize()
         raise bad_request(f"can't use file of type {got} as {wanted}")

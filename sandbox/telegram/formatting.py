@@ -31,6 +31,9 @@ _TAGS = {
     "blockquote": "blockquote",
     "tg-emoji": "custom_emoji",
 }
+_CODE = ("code", "pre")
+_STYLES = ("bold", "italic", "underline", "strikethrough", "spoiler")
+_OPAQUE = ("text_link", "text_mention", "custom_emoji", *_CODE)
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
 _REFERENCE = re.compile(r"&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|(lt|gt|amp|quot));?")
 _ATTRIBUTE = re.compile(
@@ -49,6 +52,10 @@ _PATTERNS = [
     ("hashtag", re.compile(r"(?<![\w#])#(?=\w*[^\W\d])\w{1,256}")),
     ("cashtag", re.compile(r"(?<![\w$])\$[A-Z]{1,8}(?!\w)")),
 ]
+
+
+# start and end in code points, and the entity without offset and length
+_Span = tuple[int, int, Json]
 
 
 def utf16_length(text: str) -> int:
@@ -70,7 +77,7 @@ def parse_html(source: str) -> tuple[str, list[Json]]:
         ApiError: 400, "can't parse entities: …".
     """
     text: list[str] = []
-    found: list[tuple[int, int, Json]] = []
+    found: list[_Span] = []
     open_tags: list[_OpenTag] = []
     position = 0
     while position < len(source):
@@ -181,7 +188,7 @@ def _close(
     begin: int,
     text: list[str],
     open_tags: list[_OpenTag],
-    found: list[tuple[int, int, Json]],
+    found: list[_Span],
 ) -> int:
     """Read an end tag, note its entity, return the position after it."""
     where = f"at byte offset {_byte_offset(source, begin)}"
@@ -227,12 +234,12 @@ def _unescape(value: str) -> str:
     )
 
 
-def _trimmed(text: str, found: list[tuple[int, int, Json]]) -> tuple[str, list[Json]]:
+def _trimmed(text: str, found: list[_Span]) -> tuple[str, list[Json]]:
     """Strip the text, find what Telegram finds by itself, and count in UTF-16."""
     text = text.replace("\r", "")
     first = len(text) - len(text.lstrip())
     stripped = text.strip()
-    spans: list[tuple[int, int, Json]] = []
+    spans: list[_Span] = []
     for start, end, kind in found:
         clipped = (max(start - first, 0), min(end - first, len(stripped)), kind)
         if clipped[0] < clipped[1] and stripped[clipped[0] : clipped[1]].strip():
@@ -257,19 +264,31 @@ def _trimmed(text: str, found: list[tuple[int, int, Json]]) -> tuple[str, list[J
     return stripped, entities
 
 
-_OPAQUE = ("text_link", "text_mention", "code", "pre", "custom_emoji")
+def _unnested(spans: list[_Span]) -> list[_Span]:
+    """Inside code there is no other entity, and no style around it.
 
-
-def _unnested(spans: list[tuple[int, int, Json]]) -> list[tuple[int, int, Json]]:
-    """Inside code there is no other entity; `<pre><code class="language-…">` is one."""
-    kept: list[tuple[int, int, Json]] = []
+    `<pre><code class="language-…">` is one entity.
+    """
+    kept: list[_Span] = []
     spans.reverse()  # tags close from the inside outwards: now an outer one precedes its equals
     for span in sorted(spans, key=lambda span: (span[0], -span[1])):
-        around = next(
-            (k for k in kept if k[2]["type"] in ("pre", "code") and k[0] <= span[0] < k[1]), None
-        )
+        around = next((k for k in kept if k[2]["type"] in _CODE and k[0] <= span[0] < k[1]), None)
         if around is None:
             kept.append(span)
         elif "language" in span[2] and around[2]["type"] == "pre":
             around[2]["language"] = span[2]["language"]
-    return kept
+    code = [(start, end) for start, end, kind in kept if kind["type"] in _CODE]
+    return [piece for span in kept for piece in _without(span, code)]
+
+
+def _without(span: _Span, code: list[tuple[int, int]]) -> list[_Span]:
+    """Return the parts of a style outside of code; of other entities, the whole."""
+    start, end, kind = span
+    if kind["type"] not in _STYLES:
+        return [span]
+    pieces = []
+    for code_start, code_end in code:
+        if start <= code_start and code_end <= end:
+            pieces.append((start, code_start, kind))
+            start = code_end
+    return [piece for piece in [*pieces, (start, end, kind)] if piece[0] < piece[1]]

@@ -58,6 +58,10 @@ class Table(Generic[R]):
         """Iterate over a copy, so that records may be added and dropped meanwhile."""
         return iter(list(self._records.values()))
 
+    def newest(self) -> Iterator[R]:
+        """Iterate from the last record backwards; nothing may be added or dropped meanwhile."""
+        return reversed(self._records.values())
+
     def __len__(self) -> int:
         """Return the number of records."""
         return len(self._records)

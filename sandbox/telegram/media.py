@@ -11,8 +11,14 @@ from sandbox.telegram.model import Json, Media
 from sandbox.telegram.world import World
 
 KINDS = ("photo", "video", "animation", "document")
-_PREFIX = {"photo": "AgACAgIAAxkB", "video": "BAACAgIAAxkB", "animation": "CgACAgIAAxkB"}
-_DOCUMENT_PREFIX = "BQACAgIAAxkB"
+_PREFIX = {
+    "photo": "AgACAgIAAxkB",
+    "video": "BAACAgIAAxkB",
+    "animation": "CgACAgIAAxkB",
+    "document": "BQACAgIAAxkB",
+}
+_PREFIX_LENGTH = 12
+_NONCE_BYTES = 6
 _MIME = {"video": "video/mp4", "animation": "video/mp4", "document": "application/octet-stream"}
 _PHOTO_SIZES = ((90, 51), (320, 180), (1280, 720))
 
@@ -55,8 +61,10 @@ def show(media: Media) -> Json:
 
     Different messages give one file different `file_id`s; its `file_unique_id` never changes.
     """
-    nonce = secrets.token_bytes(6)
-    shown = [{"file_id": _file_id(media, file, nonce), **file} for file in media.files]
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    shown = [
+        {"file_id": _file_id(media, index, nonce), **file} for index, file in enumerate(media.files)
+    ]
     if media.kind == "photo":
         return {"photo": shown}
     if media.kind == "animation":  # documented: `document` is set too
@@ -65,23 +73,20 @@ def show(media: Media) -> Json:
     return {media.kind: shown[0]}
 
 
-def find(world: World, file_id: str) -> Media:
-    """Return the file of a `file_id`.
+def find(world: World, file_id: str) -> tuple[Media, Json]:
+    """Return what a `file_id` names, and which of its files.
 
     Raises:
-        ApiError: 400, it is none.
+        ApiError: 400, it names nothing.
     """
-    for prefix in (*_PREFIX.values(), _DOCUMENT_PREFIX):
-        if file_id.startswith(prefix):
-            try:
-                raw = base64.b64decode(file_id.removeprefix(prefix), altchars=b"-_", validate=True)
-            except binascii.Error:
-                break
-            unique = raw[6:].rstrip(b"\0").decode("utf-8", "replace")
-            for media in world.media:
-                if any(file["file_unique_id"] == unique for file in media.files):
-                    return media
-    raise bad_request("wrong file identifier/HTTP URL specified")
+    try:
+        raw = base64.b64decode(file_id[_PREFIX_LENGTH:], altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    media = world.media.get(raw[_NONCE_BYTES + 1 :].rstrip(b"\0").decode("ascii", "replace"))
+    if media is None or not file_id.startswith(_PREFIX[media.kind]):
+        raise bad_request("wrong file identifier/HTTP URL specified")
+    return media, media.files[raw[_NONCE_BYTES]]
 
 
 def reissued(world: World, content: Json) -> Json:
@@ -89,11 +94,11 @@ def reissued(world: World, content: Json) -> Json:
     for kind in KINDS:  # an animation before its document
         if kind in content:
             shown = content[kind][-1] if kind == "photo" else content[kind]
-            return {**content, **show(find(world, shown["file_id"]))}
+            return {**content, **show(find(world, shown["file_id"])[0])}
     return content
 
 
-def _file_id(media: Media, file: Json, nonce: bytes) -> str:
-    raw = nonce + file["file_unique_id"].encode()
+def _file_id(media: Media, index: int, nonce: bytes) -> str:
+    raw = nonce + bytes([index]) + media.key.encode()
     raw += b"\0" * (-len(raw) % 3)
-    return _PREFIX.get(media.kind, _DOCUMENT_PREFIX) + base64.urlsafe_b64encode(raw).decode()
+    return _PREFIX[media.kind] + base64.urlsafe_b64encode(raw).decode()

@@ -240,15 +240,14 @@ def get_file(world: World, params: Params) -> Json:
     if not file_id:
         raise bad_request("file_id not specified")
     try:
-        found = media.find(world, file_id)
+        found, file = media.find(world, file_id)
     except ApiError as error:
         raise bad_request("invalid file_id") from error
-    file = found.files[-1]
     return {
         "file_id": file_id,
         "file_unique_id": file["file_unique_id"],
         "file_size": file["file_size"],
-        "file_path": f"{found.kind}s/{file['file_unique_id']}",
+        "file_path": f"{found.kind}s/{found.key}",
     }
 
 

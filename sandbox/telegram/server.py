@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.parser import BytesParser
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +24,7 @@ from sandbox.telegram.sim import ControlPlane
 from sandbox.telegram.updates import WebhookDelivery
 from sandbox.telegram.world import World
 
+DEFAULT_TOKEN = "7000000001:AAsandbox-telegram-is-not-a-secret"
 _PAGE = Path(__file__).with_name("page")
 _PAGE_FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -81,6 +85,30 @@ class TelegramServer(ThreadingHTTPServer):
         self.limits.check(name, params.text("chat_id"))
         with self.world as world:
             return METHODS[name](world, params)
+
+
+@contextmanager
+def serving(
+    token: str = DEFAULT_TOKEN,
+    *,
+    port: int = 0,
+    journal: Path | None = None,
+    retry_s: float = 1,
+    limits: bool = False,
+) -> Iterator[TelegramServer]:
+    """Run a Telegram in a thread of this process; the arguments are those of the command."""
+    world = World(token, journal)
+    server = TelegramServer(world, port=port, retry_s=retry_s, limits=limits)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="telegram")
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.delivery.stop()
+        server.server_close()
+        world.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

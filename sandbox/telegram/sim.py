@@ -191,61 +191,68 @@ class ControlPlane:
 
     def do_state(self, body: Json) -> Json:
         with self._world as world:
-            settings = world.settings
-            return {
-                "bot": world.show_person(world.person(world.bot_id)),
-                "webhook": {
-                    "url": settings.webhook_url,
-                    "allowed_updates": settings.allowed_updates,
-                    "last_error_date": settings.last_error_date,
-                    "last_error_message": settings.last_error_message,
-                },
-                "pending_updates": [
-                    {"update_id": u.update_id, "kind": u.kind, "attempts": u.attempts}
-                    for u in world.updates
-                ],
-                "faults": self._faults.show(),
-                "limits": self._limits.enforced,
-                "commands": settings.commands,
-                "users": [
-                    {
-                        **world.show_person(person),
-                        "started": person.started,
-                        "blocked": person.blocked,
-                        "deactivated": person.deactivated,
-                    }
-                    for person in world.people
-                    if not person.is_bot
-                ],
-                "chats": [
-                    {
-                        **world.show_chat(chat),
-                        "protected": chat.protected,
-                        "members": [
-                            world.membership(chat, int(user_id)) for user_id in chat.members
-                        ],
-                        "pinned": chat.pinned,
-                        "subscribers": chat.subscribers,
-                        "messages": [self._show(m) for m in world.messages_of(chat)],
-                    }
-                    for chat in world.chats
-                ],
-            }
+            state = self._frame()
+            for chat in state["chats"]:
+                messages = world.messages_of(world.find_chat(chat["id"]))
+                chat["messages"] = [self._show(message) for message in messages]
+            return state
 
     def do_overview(self, body: Json) -> Json:
-        """What the page's frame needs: the state without the messages but the last of each chat."""
-        state = self.do_state(body)
-        for chat in state["chats"]:
-            chat["last_message"] = (chat.pop("messages") or [None])[-1]
-        state["pending_updates"] = len(state["pending_updates"])
-        state["faults"] = len(state["faults"])
-        return state
+        """What the page's frame shows: of each chat only the last message."""
+        with self._world as world:
+            last = {m.chat_id: m for m in world.messages if not m.deleted}
+            state = self._frame()
+            for chat in state["chats"]:
+                message = last.get(chat["id"])
+                chat["last_message"] = self._show(message) if message else None
+            return state
 
     def do_messages(self, body: Json) -> list[Json]:
         with self._world as world:
             chat = world.find_chat(body["chat_id"])
             messages = world.messages_of(chat)[-body.get("last", 0) :]
             return [self._show(message) for message in messages]
+
+    def _frame(self) -> Json:
+        """Return the state but for the messages."""
+        world = self._world
+        settings = world.settings
+        return {
+            "bot": world.show_person(world.person(world.bot_id)),
+            "webhook": {
+                "url": settings.webhook_url,
+                "allowed_updates": settings.allowed_updates,
+                "last_error_date": settings.last_error_date,
+                "last_error_message": settings.last_error_message,
+            },
+            "pending_updates": [
+                {"update_id": u.update_id, "kind": u.kind, "attempts": u.attempts}
+                for u in world.updates
+            ],
+            "faults": self._faults.show(),
+            "limits": self._limits.enforced,
+            "commands": settings.commands,
+            "users": [
+                {
+                    **world.show_person(person),
+                    "started": person.started,
+                    "blocked": person.blocked,
+                    "deactivated": person.deactivated,
+                }
+                for person in world.people
+                if not person.is_bot
+            ],
+            "chats": [
+                {
+                    **world.show_chat(chat),
+                    "protected": chat.protected,
+                    "members": [world.membership(chat, int(user_id)) for user_id in chat.members],
+                    "pinned": chat.pinned,
+                    "subscribers": chat.subscribers,
+                }
+                for chat in world.chats
+            ],
+        }
 
     def _show(self, message: Message) -> Json:
         return {**self._world.show_message(message), "by_bot": message.by_bot}

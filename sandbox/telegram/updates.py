@@ -10,6 +10,9 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import defaultdict, deque
+from heapq import heappop, heappush
+from queue import SimpleQueue
 
 import httpx
 
@@ -49,62 +52,84 @@ def show(update: Update) -> Json:
 
 
 class WebhookDelivery:
-    """Threads that bring the updates to the webhook."""
+    """Threads that bring the updates to the webhook: one sees what is due, the others post."""
 
     def __init__(self, world: World, retry_s: float = 1) -> None:
         """Start them; the delay after the second failure is twice `retry_s`, then it doubles."""
         self._world = world
         self._retry_s = retry_s
-        self._busy: set[int] = set()
+        self._queues: defaultdict[int, deque[Update]] = defaultdict(deque)
+        self._due: list[tuple[float, int]] = []  # a heap: when, which queue; none while it posts
+        self._loaded_id = 0
         self._stopping = False
         self._client = httpx.Client(timeout=_ANSWER_WITHIN_S, trust_env=False)
-        self._threads = [
-            threading.Thread(target=self._work, name=f"webhook-{n}", daemon=True)
-            for n in range(_WORKERS)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._work: SimpleQueue[tuple[str, str, Update]] = SimpleQueue()
+        for target in (self._dispatch, *[self._deliver] * _WORKERS):
+            threading.Thread(target=target, name="webhook", daemon=True).start()
 
     def stop(self) -> None:
-        """End the threads; an update under way may be delivered again after the next start."""
+        """Begin nothing new; an update under way may be delivered again after the next start."""
         with self._world.lock:
             self._stopping = True
             self._world.changed.notify_all()
         self._client.close()
 
-    def _work(self) -> None:
-        while (update := self._next()) is not None:
-            error, retry_after_s = self._post(update)
-            with self._world:
-                if not self._stopping:
-                    self._settle(update, error, retry_after_s)
-                self._busy.discard(update.queue)
-
-    def _next(self) -> Update | None:
-        """Wait for an update whose turn it is; None at the end."""
+    def _dispatch(self) -> None:
         world = self._world
         with world.lock:
             while not self._stopping:
+                self._load()
+                settings = world.settings
                 now = time.time()
-                heads: dict[int, Update] = {}
-                for update in world.updates if world.settings.webhook_url else ():
-                    heads.setdefault(update.queue, update)
-                free = [u for u in heads.values() if u.queue not in self._busy]
-                due = [u for u in free if u.due_at <= now]
-                if due:
-                    self._busy.add(due[0].queue)
-                    return due[0]
-                world.changed.wait(min((u.due_at - now for u in free), default=None))
-        return None
+                while settings.webhook_url and self._due and self._due[0][0] <= now:
+                    _, queue = heappop(self._due)
+                    update = self._queues[queue][0]
+                    if world.updates.get(update.update_id) is None:
+                        self._next(queue)  # dropped meanwhile
+                    else:
+                        self._work.put((settings.webhook_url, settings.secret_token, update))
+                wait_s = self._due[0][0] - now if settings.webhook_url and self._due else None
+                world.changed.wait(wait_s)
 
-    def _post(self, update: Update) -> tuple[str, float]:
+    def _load(self) -> None:
+        """Take in the updates that came since the last time."""
+        new = []
+        for update in self._world.updates.newest():
+            if update.update_id <= self._loaded_id:
+                break
+            new.append(update)
+        for update in reversed(new):
+            self._loaded_id = update.update_id
+            self._queues[update.queue].append(update)
+            if len(self._queues[update.queue]) == 1:
+                heappush(self._due, (update.due_at, update.queue))
+
+    def _next(self, queue: int) -> None:
+        """Go on to the next update of this queue."""
+        updates = self._queues[queue]
+        updates.popleft()
+        if updates:
+            heappush(self._due, (updates[0].due_at, queue))
+        else:
+            del self._queues[queue]
+
+    def _deliver(self) -> None:
+        while True:
+            url, secret, update = self._work.get()
+            error, retry_after_s = self._post(url, secret, update)
+            with self._world as world:
+                if not error or world.updates.get(update.update_id) is None:
+                    world.updates.drop(update)
+                    self._next(update.queue)
+                elif not self._stopping:
+                    self._failed(update, error, retry_after_s)
+                world.changed.notify_all()
+
+    def _post(self, url: str, secret: str, update: Update) -> tuple[str, float]:
         """Deliver it once; return what went wrong (nothing if empty) and the asked delay."""
-        settings = self._world.settings
-        headers = {}
-        if settings.secret_token:
-            headers["X-Telegram-Bot-Api-Secret-Token"] = settings.secret_token
+        headers = {"X-Telegram-Bot-Api-Secret-Token": secret} if secret else {}
         try:
-            answer = self._client.post(settings.webhook_url, json=show(update), headers=headers)
+            answer = self._client.post(url, json=show(update), headers=headers)
         except httpx.ConnectError:
             return "Connection refused", 0
         except httpx.TimeoutException:
@@ -119,14 +144,10 @@ class WebhookDelivery:
             min(float(asked), 3600) if asked.isdigit() else 0,
         )
 
-    def _settle(self, update: Update, error: str, retry_after_s: float) -> None:
+    def _failed(self, update: Update, error: str, retry_after_s: float) -> None:
+        """Note the error, and when to try again, if at all."""
         world = self._world
-        if world.updates.get(update.update_id) is None:
-            return  # dropped meanwhile
         now = time.time()
-        if not error:
-            world.updates.drop(update)
-            return
         world.settings.last_error_date = int(now)
         world.settings.last_error_message = error
         world.save_settings()
@@ -135,7 +156,9 @@ class WebhookDelivery:
             delay_s = min(self._retry_s * 2.0**update.attempts, random.uniform(*_CAP_S))
         if now + delay_s > update.created_at + KEPT_FOR_S:
             world.updates.drop(update)
+            self._next(update.queue)
             return
         update.attempts += 1
         update.due_at = now + delay_s
         world.updates.put(update)
+        heappush(self._due, (update.due_at, update.queue))

@@ -1,9 +1,10 @@
 // Shows the world that `/sim/overview` and `/sim/messages` tell of, and acts as its people.
 const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 700;
-let world = { bot: {}, users: [], chats: [], webhook: {} };
+let world = { bot: {}, users: [], chats: [], webhook: {}, pending_updates: [] };
 let current = Number(location.hash.slice(1)) || null;
 let shown = "";
+let atEnd = true;
 
 async function sim(action, body = {}) {
   const answer = await fetch(`/sim/${action}`, { method: "POST", body: JSON.stringify(body) });
@@ -97,6 +98,7 @@ function mediaOf(message) {
       photo ? "🖼" : "▶");
     if (!photo) return element("div", { className: "media" }, blank);
     const image = element("img", { src: `/media/${id}`, alt: "photo" });
+    image.onload = toEnd;
     image.onerror = () => image.replaceWith(blank);
     return element("div", { className: "media" }, image);
   }
@@ -182,6 +184,7 @@ function pick(id) {
   current = id;
   history.replaceState(null, "", `#${id}`);
   shown = "";
+  atEnd = true;
   refresh();
 }
 
@@ -204,9 +207,9 @@ function showChats() {
 function showStatus() {
   const { url, last_error_message: error } = world.webhook;
   $("status").replaceChildren(
-    element("div", {}, `@${world.bot.username} · ${url ? "webhook" : "no webhook"} · ${world.pending_updates} pending`),
-    error && world.pending_updates ? element("div", { className: "bad" }, error) : "",
-    world.faults ? element("div", { className: "bad" }, `${world.faults} faults ordered`) : "");
+    element("div", {}, `@${world.bot.username} · ${url ? "webhook" : "no webhook"} · ${world.pending_updates.length} pending`),
+    error && world.pending_updates.length ? element("div", { className: "bad" }, error) : "",
+    world.faults?.length ? element("div", { className: "bad" }, `${world.faults.length} faults ordered`) : "");
 }
 
 function showHead(chat) {
@@ -260,12 +263,19 @@ async function refresh() {
   showHead(chat);
   showActors(chat);
   const list = $("messages");
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
   list.replaceChildren(...(messages.length
     ? messages.map((message) => bubble(chat, message))
     : [element("p", { className: "none" }, "No messages here yet")]));
-  if (atEnd) list.scrollTop = list.scrollHeight;
+  toEnd();
 }
+
+function toEnd() {
+  if (atEnd) $("messages").scrollTop = $("messages").scrollHeight;
+}
+
+$("messages").onscroll = ({ target: list }) => {
+  atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
+};
 
 async function act(body) {
   await sim("send", { user_id: actor(), chat_id: current, ...body });
