@@ -7,3 +7,5 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 class DocsView(SpectacularSwaggerSplitView):
     """Swagger UI from our own static files, without inline scripts or styles."""
+
+    template_name = "api/docs.html"
