@@ -20,6 +20,7 @@ from .secrets import make_secrets
 HOUSE = Path(__file__).resolve().parent.parent.parent
 VERIFIER_CHAT_OWNER = 900_000_001
 _CELERY = ("-m", "celery", "-A", "advertmarket")
+_THREADS = ("--pool=threads", "--loglevel=INFO")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Stack:
         self.children: dict[str, Child] = {}
         self.ports = {name: free_port() for name in (*STAND_INS, "web")}
         self._secrets = make_secrets()
-        self._settings = dict(settings)
+        self.settings = dict(settings)
 
     @property
     def web_url(self) -> str:
@@ -112,7 +113,7 @@ class Stack:
             "PROMETHEUS_MULTIPROC_DIR": str(self.root / "metrics"),
             "KAFKA_SESSION_TIMEOUT_S": "6",
             "PYTHONUNBUFFERED": "1",
-            **self._settings,
+            **self.settings,
         }
 
     def start_services(self) -> None:

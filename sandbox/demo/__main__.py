@@ -1,0 +1,107 @@
+"""python -m sandbox.demo [--once]: from nothing to a completed deal, and a console to look at."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from advertmarket.money import format_ton
+from sandbox.process import stop_requested
+from sandbox.telegram.control import Telegram
+
+from .stack import VERIFIER_CHAT_OWNER, Stack
+from .story import COMPLETED, Step, Story
+
+OPERATOR = "operator"
+COMPRESSED = {
+    "RETENTION_S": "6",
+    "TON_READER_POLL_S": "0.2",
+    "TON_API_RPS": "100",
+    "SHUTDOWN_DRAIN_S": "0.1",
+}
+"""A day of retention in six seconds: settings, and the same code."""
+
+
+def main() -> int:
+    """Run the demo; 0 if the deal was completed."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="end after the deal")
+    arguments = parser.parse_args()
+    with (
+        stop_requested() as stop,
+        tempfile.TemporaryDirectory(prefix="advertmarket-demo-") as root,
+        Stack(Path(root), ephemeral=True, settings=COMPRESSED) as stack,
+    ):
+        began = time.monotonic()
+        password = _start(stack)
+        print(f"everything is up after {time.monotonic() - began:.1f} s\n", flush=True)
+        result = _live(stack, began)
+        if not arguments.once:
+            _show(stack, password)
+            while not stop.wait(0.5):
+                if dead := stack.dead():
+                    print(f"ended by itself: {', '.join(dead)}", file=sys.stderr)
+                    return 1
+            print("shutting down in order…", flush=True)
+    print(result, flush=True)
+    return 0
+
+
+def _start(stack: Stack) -> str:
+    print("starting PostgreSQL, Redis, Kafka, a local TON chain and a local Telegram…", flush=True)
+    stack.start_services()
+    with Telegram(stack.telegram_url) as telegram:
+        telegram.create_user(VERIFIER_CHAT_OWNER, "Operations")
+        verifier = telegram.create_channel("verifier", creator_id=VERIFIER_CHAT_OWNER)
+        telegram.add_bot(verifier, by=VERIFIER_CHAT_OWNER)
+    stack.settings["TELEGRAM_VERIFIER_CHAT_ID"] = str(verifier)
+    print("migrating, creating topics…", flush=True)
+    stack.install()
+    password = secrets.token_urlsafe(12)
+    stack.manage("create_operator", OPERATOR, "--superuser", OPERATOR_PASSWORD=password)
+    print("starting web, worker, signer, beat, consumer, chain reader…", flush=True)
+    stack.start_product()
+    stack.manage("register_webhook")
+    return password
+
+
+def _live(stack: Stack, began: float) -> str:
+    story = Story(stack)
+    for number, step in enumerate(story.steps(), 1):
+        _print(number, step, time.monotonic() - began)
+    if story.status != COMPLETED:
+        raise SystemExit(f"DEMO FAILED deal={story.deal_id} status={story.status}")
+    return (
+        f"DEMO OK deal={story.deal_id} status={story.status}"
+        f" owner_received_nano={story.owner_received_nano()} payout_tx={story.payout_tx}"
+        f" seconds={time.monotonic() - began:.1f}"
+    )
+
+
+def _print(number: int, step: Step, elapsed_s: float) -> None:
+    books = " ".join(f"{name}={format_ton(nano)}" for name, nano in step.books.items()) or "—"
+    print(
+        f"{number:>2}. {elapsed_s:5.1f} s  {step.who}: {step.what}\n"
+        f"    deal {step.status} | ledger {books}"
+        f" | on chain: deal {format_ton(step.deal_wallet_nano)},"
+        f" owner {format_ton(step.owner_nano)}",
+        flush=True,
+    )
+
+
+def _show(stack: Stack, password: str) -> None:
+    print(
+        f"\nadmin     {stack.web_url}/admin/   {OPERATOR} / {password}"
+        f"\nAPI docs  {stack.web_url}/api/v1/docs"
+        f"\nTelegram  {stack.telegram_url}/"
+        "\n\nCtrl-C shuts everything down.",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
