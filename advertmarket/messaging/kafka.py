@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,6 +56,7 @@ def _client_config() -> dict[str, Any]:
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.interval.ms": 10_000,
         "allow.auto.create.topics": False,
+        "log_level": 3,  # errors
     }
 
 
@@ -104,10 +106,11 @@ class Sender:
                 )
         except (KafkaException, BufferError) as error:
             logger.warning("Kafka takes no more records: %s", error)
-        if producer.flush(timeout_s) or len(report.confirmed) < len(records):
+        _flush(producer, timeout_s)
+        if len(report.confirmed) < len(records):
             self._producer = None
             producer.purge()
-            producer.flush(1)
+            _flush(producer, 1)
         return report
 
 
@@ -123,6 +126,22 @@ def _new_producer() -> Producer:
         },
         logger=logger,
     )
+
+
+def _flush(producer: Producer, timeout_s: float) -> None:
+    """Wait for the delivery reports.
+
+    The binding raises a fatal error out of the call that happens to serve it, and stumbles over
+    its own exception (SystemError) in the reports behind; they come nevertheless.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            producer.flush(max(0.0, deadline - time.monotonic()))
+        except (KafkaException, SystemError) as error:
+            logger.warning("the producer is of no more use: %s", error)
+        else:
+            return
 
 
 def _note(report: Report, index: int, error: KafkaError | None, _message: Message) -> None:
@@ -230,20 +249,16 @@ class Subscription:
         lags = {}
         for each in self._consumer.position(self._consumer.assignment()):
             partition = each.topic, each.partition
-            with contextlib.suppress(KafkaException):  # the broker is away: unknown
+            with contextlib.suppress(KafkaException, TypeError):  # the broker does not answer
                 lags[partition] = self._lag(each, waiting.get(partition))
         return lags
 
     def _lag(self, position: TopicPartition, waiting_at: int | None) -> int:
-        if waiting_at is None:
-            known = self._consumer.get_watermark_offsets(position, cached=True)
-            next_offset = position.offset
-        else:
-            known = self._consumer.get_watermark_offsets(position, timeout=1)
-            next_offset = waiting_at
-        if not known or known[1] < 0 or next_offset < 0:  # nothing was fetched since the start
-            return 0
-        return max(0, known[1] - next_offset)
+        ends = [self._consumer.get_watermark_offsets(position, cached=True)[1]]
+        if waiting_at is not None:
+            ends.append(self._consumer.get_watermark_offsets(position, timeout=1)[1])
+        next_offset = position.offset if waiting_at is None else waiting_at
+        return max(0, max(ends) - next_offset) if next_offset >= 0 else 0
 
     def commit(self) -> None:
         """Commit the offsets of all that is done, and wait for it.
@@ -321,6 +336,20 @@ def create_topics(topics: Sequence[Topic]) -> list[str]:
     return changes
 
 
+def ping(*, timeout_s: float) -> None:
+    """Ask any broker for the cluster's metadata.
+
+    Raises:
+        KafkaException: none answered within `timeout_s`.
+    """
+    _asking_client().list_topics(timeout=timeout_s)
+
+
+@functools.cache
+def _asking_client() -> AdminClient:
+    return AdminClient(_client_config())
+
+
 def _config_of(topic: Topic) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_s * 1000)}
 
@@ -333,21 +362,16 @@ def _create(admin: AdminClient, topic: Topic) -> str:
 
 def _configure(admin: AdminClient, topic: Topic) -> list[str]:
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic.name)
-    (present,) = (f.result(REQUEST_TIMEOUT_S) for f in admin.describe_configs([resource]).values())
-    wanted = {
-        name: value
-        for name, value in _config_of(topic).items()
-        if name in present and present[name].value != value
-    }
-    for name, value in wanted.items():
-        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        resource.add_incremental_config(entry)
-    if wanted:
+    present = admin.describe_configs([resource])[resource].result(REQUEST_TIMEOUT_S)
+    changes = []
+    for name, value in _config_of(topic).items():
+        if name in present and (before := present[name].value) != value:
+            entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            resource.add_incremental_config(entry)
+            changes.append(f"{topic.name}: {name} {before} became {value}")
+    if changes:
         _wait(admin.incremental_alter_configs([resource]))
-    return [
-        f"{topic.name}: {name} {present[name].value} became {value}"
-        for name, value in wanted.items()
-    ]
+    return changes
 
 
 def _wait(futures: dict[Any, Any]) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -24,23 +25,38 @@ from sandbox.process import Child
 def records(topic: str, partitions: int = 3) -> list[Record]:
     """Return all that the topic holds now, partition after partition."""
     reader = Consumer(
-        {"bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS, "group.id": uuid.uuid4().hex}
+        {
+            "bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS,
+            "group.id": uuid.uuid4().hex,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
     )
     try:
-        found = []
-        for partition in range(partitions):
-            _, end = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-            reader.assign([TopicPartition(topic, partition, 0)])
-            read = 0
-            while read < end:
-                message = reader.poll(10)
-                assert message is not None, f"{topic}-{partition} ends at {end}, read {read}"
-                assert message.error() is None, message.error()
+        reader.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+        found: list[Record] = []
+        ends: set[int | None] = set()
+        while len(ends) < partitions:
+            message = reader.poll(10)
+            assert message is not None, f"{topic} did not answer"
+            if error := message.error():
+                assert error == KafkaError._PARTITION_EOF, error
+                ends.add(message.partition())
+            else:
                 found.append(_record(message))
-                read += 1
-        return found
+        return sorted(found, key=lambda record: (record.partition, record.offset))
     finally:
         reader.close()
+
+
+def configure(topic: str, config: Mapping[str, str]) -> None:
+    """Change a topic's configuration past `create_topics`."""
+    admin = AdminClient({"bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS})
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    for name, value in config.items():
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource.add_incremental_config(entry)
+    admin.incremental_alter_configs([resource])[resource].result(10)
 
 
 def numbers(topic: str, deal_id: uuid.UUID) -> list[object]:
@@ -64,7 +80,7 @@ def effects() -> list[tuple[uuid.UUID, int]]:
     """Return what handlers have noted and committed, in order."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT deal_id, number FROM test_effects ORDER BY id")
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def statuses() -> list[str]:
