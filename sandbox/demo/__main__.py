@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import shutil
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from advertmarket.money import format_ton
 from sandbox.process import stop_requested
+from sandbox.scratch import scratch_dir
 from sandbox.telegram.control import Telegram
 
 from .stack import VERIFIER_CHAT_OWNER, Stack
@@ -31,16 +31,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the deal")
     arguments = parser.parse_args()
-    with (
-        stop_requested() as stop,
-        tempfile.TemporaryDirectory(prefix="advertmarket-demo-") as root,
-        Stack(Path(root), ephemeral=True, settings=COMPRESSED) as stack,
-    ):
+    root = scratch_dir()
+    try:
+        return _run(Stack(root, ephemeral=True, settings=COMPRESSED), once=arguments.once)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _run(stack: Stack, *, once: bool) -> int:
+    with stop_requested() as stop, stack:
         began = time.monotonic()
         password = _start(stack)
         print(f"everything is up after {time.monotonic() - began:.1f} s\n", flush=True)
         result = _live(stack, began)
-        if not arguments.once:
+        if not once:
             _show(stack, password)
             while not stop.wait(0.5):
                 if dead := stack.dead():

@@ -59,7 +59,7 @@ ROLES = (
         ),
         is_signer=True,
     ),
-    Role("beat", (*_CELERY, "beat", "--schedule=beat.db", "--loglevel=INFO")),
+    Role("beat", (*_CELERY, "beat", "--schedule={root}/beat.db", "--loglevel=INFO")),
     Role("consumer", ("manage.py", "consume", "--all")),
     Role("chain", ("manage.py", "read_chain")),
 )
@@ -119,6 +119,7 @@ class Stack:
     def start_services(self) -> None:
         """Start PostgreSQL, Redis and Kafka, then the local chain and the local Telegram."""
         self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o711)  # the servers' account passes through to its own folder
         (self.root / "metrics").mkdir(exist_ok=True)
         self.services.start()
         for name in STAND_INS:
@@ -156,7 +157,7 @@ class Stack:
             role = next(role for role in ROLES if role.name == name)
             child = Child(
                 name,
-                [sys.executable, *role.arguments],
+                [sys.executable, *(part.format(root=self.root) for part in role.arguments)],
                 log=log,
                 cwd=HOUSE,
                 env=self._role_env(role),

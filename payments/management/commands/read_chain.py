@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from typing import Any
 
-import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
@@ -18,7 +18,7 @@ from payments.tasks import apply_deposits
 from payments.ton import client
 from payments.ton.client import TonUnavailable
 
-logger = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 BLOCKS_PER_TURN = 100
 BACKOFF_MAX_S = 30.0
@@ -34,14 +34,14 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        logger.info("chain_reader_started")
+        logger.info("chain reader started")
         reader = client.reading()
         backoff_s = settings.TON_READER_POLL_S
         while not stop.is_set():
             try:
                 done = read_new_blocks(reader, at_most=BLOCKS_PER_TURN, should_stop=stop.is_set)
             except (TonUnavailable, OperationalError, InterfaceError) as problem:
-                logger.warning("chain_reader_waits", problem=str(problem), seconds=backoff_s)
+                logger.warning("waiting %s s: %s", backoff_s, problem)
                 close_old_connections()
                 stop.wait(backoff_s)
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
@@ -51,4 +51,4 @@ class Command(BaseCommand):
                 wake_after_commit(apply_deposits)
             if done < BLOCKS_PER_TURN:
                 stop.wait(settings.TON_READER_POLL_S)
-        logger.info("chain_reader_stopped")
+        logger.info("chain reader stopped")
