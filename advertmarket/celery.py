@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import os
+import uuid
 
-from celery import Celery
+from celery import Celery, Task
+from celery.signals import setup_logging
+
+from . import correlation
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "advertmarket.settings")
 
-app = Celery("advertmarket")
+
+class CorrelatedTask(Task[..., object]):
+    """A task whose every run has a correlation id of its own."""
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Run the task."""
+        with correlation.bind(uuid.uuid4()):
+            return super().__call__(*args, **kwargs)
+
+
+@setup_logging.connect
+def keep_our_logging(**_: object) -> None:
+    """Leave logging as settings.LOGGING made it: Celery does nothing once somebody listens."""
+
+
+app = Celery("advertmarket", task_cls=CorrelatedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -26,7 +26,9 @@ def correlation_middleware(get_response: GetResponse) -> GetResponse:
             response = get_response(request)
             response[correlation.HEADER] = str(correlation_id)
             match = request.resolver_match
-            logger.info(
+            is_probe = request.path.startswith("/actuator/") and response.status_code == 200
+            logger.log(
+                logging.DEBUG if is_probe else logging.INFO,
                 "request answered",
                 extra={
                     "method": request.method,

@@ -14,6 +14,7 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from .environment import Environment, Network
+from .logging import logging_config
 
 django_stubs_ext.monkeypatch()
 
@@ -218,6 +219,39 @@ OLD_PII_ENCRYPTION_KEYS = env.keys_256("OLD_PII_ENCRYPTION_KEYS")
 DEADLINE_SCALE = env.seconds("DEADLINE_SCALE", 1.0)
 RETENTION_S = env.seconds("RETENTION_S", 86_400)
 PAYOUT_ADDRESS_COOL_DOWN_S = env.number("PAYOUT_ADDRESS_COOL_DOWN_S", 86_400)
+
+# --- Web server, logs and what is told about this build -----------------------------------------
+WEB_HOST = env.text("WEB_HOST", "0.0.0.0")  # noqa: S104 - a container's own network
+WEB_PORT = env.number("WEB_PORT", 8080, minimum=1)
+WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1)
+WEB_THREADS = env.number("WEB_THREADS", 16, minimum=1)
+SHUTDOWN_DRAIN_S = env.seconds("SHUTDOWN_DRAIN_S", 5.0)
+BUILD = {
+    "version": env.text("BUILD_VERSION", "0.1.0"),
+    "commit": env.text("GIT_COMMIT", "unknown"),
+    "builtAt": env.text("BUILD_TIME", "unknown"),
+}
+_SECRETS = (
+    "DB_PASSWORD",
+    "DJANGO_SECRET_KEY",
+    "EVENT_SIGNING_KEY",
+    "JWT_SECRET",
+    "OLD_EVENT_SIGNING_KEYS",
+    "OLD_JWT_SECRETS",
+    "OLD_PII_ENCRYPTION_KEYS",
+    "OLD_TELEGRAM_WEBHOOK_SECRETS",
+    "PII_ENCRYPTION_KEY",
+    "REDISCLI_AUTH",
+    "TELEGRAM_BOT_TOKEN",
+    "TELEGRAM_WEBHOOK_SECRET",
+    "TON_API_KEY",
+    "TON_WALLET_MNEMONIC",
+)
+LOGGING = logging_config(
+    role=_role,
+    level=env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR")),
+    secrets=[item for name in _SECRETS for item in env.items(name)],
+)
 
 # --- HTTP -------------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = False  # nginx terminates TLS and redirects

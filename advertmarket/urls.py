@@ -10,6 +10,7 @@ from .api.docs import DocsView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
+    path("actuator/", include("ops.urls")),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs", DocsView.as_view()),
     path("api/v1/", include("accounts.urls")),
