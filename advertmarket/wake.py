@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+
 from celery import Task, current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
