@@ -65,11 +65,15 @@ def people(server: TelegramServer) -> Iterator[Telegram]:
 
 
 @pytest.fixture
-def stranger(server: TelegramServer, people: Telegram) -> Iterator[Stranger]:
+def stranger(
+    server: TelegramServer, people: Telegram, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stranger]:
+    monkeypatch.setenv("PTB_TIMEDELTA", "true")
     loop = asyncio.new_event_loop()
     stranger = Stranger(server, loop)
     yield stranger
     stranger.run(stranger.bot.shutdown())
+    stranger.run(asyncio.sleep(0))  # closed transports let go of their sockets
     loop.close()
 
 
