@@ -41,7 +41,7 @@ def main() -> int:
 def _run(stack: Stack, *, once: bool) -> int:
     with stop_requested() as stop, stack:
         began = time.monotonic()
-        password = _start(stack)
+        password = start(stack)
         print(f"everything is up after {time.monotonic() - began:.1f} s\n", flush=True)
         result = _live(stack, began)
         if not once:
@@ -55,7 +55,8 @@ def _run(stack: Stack, *, once: bool) -> int:
     return 0
 
 
-def _start(stack: Stack) -> str:
+def start(stack: Stack) -> str:
+    """Start everything, install, and return the password of the operator made."""
     print("starting PostgreSQL, Redis, Kafka, a local TON chain and a local Telegram…", flush=True)
     stack.start_services()
     with Telegram(stack.telegram_url) as telegram:

@@ -1,0 +1,78 @@
+"""SIGKILL any process at any step of a deal: it completes, and the owner is paid exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sandbox.demo.stack import ROLES, STAND_INS, Stack
+from sandbox.demo.story import COMPLETED, PRICE_NANO, Story
+
+SHARE_NANO = PRICE_NANO * 9 // 10
+SERVICES = ("postgres", "valkey", "kafka")
+VICTIMS = (*(role.name for role in ROLES), *STAND_INS, *SERVICES)
+
+
+def kill_and_restart(stack: Stack, name: str) -> None:
+    """What a crash and a supervisor do."""
+    if name in SERVICES:
+        stack.services.kill(name)
+        stack.services.restart(name)
+        if name == "kafka":  # this broker keeps nothing, topics included
+            stack.manage("create_topics")
+    else:
+        stack.kill(name)
+        stack.start_role(name)
+
+
+def live(stack: Stack, after_step: Callable[[int], None]) -> Story:
+    """Live a deal, with something done after each step."""
+    story = Story(stack, patience_s=120)
+    for number, _step in enumerate(story.steps(), 1):
+        after_step(number)
+    return story
+
+
+def assert_paid_once(stack: Stack, story: Story) -> None:
+    """The chain's own balances judge, then the books' checks."""
+    assert story.status == COMPLETED
+    assert story.owner_received_nano() == SHARE_NANO
+    assert "FAIL" not in stack.manage("reconcile")
+
+
+@pytest.mark.timeout(240)
+def test_a_deal_in_which_every_process_dies_once(stack: Stack) -> None:
+    victims = iter(VICTIMS)
+
+    def kill_next(_number: int) -> None:
+        if (name := next(victims, None)) is not None:
+            kill_and_restart(stack, name)
+
+    story = live(stack, kill_next)
+
+    assert next(victims, None) is None
+    assert_paid_once(stack, story)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_deal_in_which_one_process_dies_at_every_step(stack: Stack, victim: str) -> None:
+    story = live(stack, lambda _number: kill_and_restart(stack, victim))
+
+    assert_paid_once(stack, story)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_kafka_emptied_in_the_middle_of_a_deal(stack: Stack) -> None:
+    def empty(number: int) -> None:
+        if 5 <= number <= 8:
+            stack.services.kill("kafka")
+            stack.services.restart("kafka")
+            stack.manage("create_topics")
+
+    story = live(stack, empty)
+
+    assert_paid_once(stack, story)
