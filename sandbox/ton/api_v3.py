@@ -13,7 +13,7 @@ from sandbox.ton.call import ApiError, Call, Methods
 from sandbox.ton.chain import Block
 from sandbox.ton.emulation import argument, estimate_fee, run_get_method
 from sandbox.ton.render import BASECHAIN, MASTERCHAIN, b64
-from sandbox.ton.view import Direction
+from sandbox.ton.view import Direction, View
 from sandbox.ton.wallet_types import wallet_of
 
 _MAX_LIMIT = 1000
@@ -114,17 +114,22 @@ def _account_states(call: Call) -> Any:
 
 
 def _address_information(call: Call) -> Any:
-    address = call.params.address()
-    return render.address_information(call.view.state(address), call.view.last_transaction(address))
+    view, address = _node_if_asked(call), call.params.address()
+    return render.address_information(view.state(address), view.last_transaction(address))
 
 
 def _wallet_information(call: Call) -> Any:
-    address = call.params.address()
-    state = call.view.state(address)
+    view, address = _node_if_asked(call), call.params.address()
+    state = view.state(address)
     wallet = wallet_of(state)
     if wallet is None and state.status == "active":
         raise ApiError(409, "not a wallet")
-    return render.wallet_information(state, wallet, call.view.last_transaction(address))
+    return render.wallet_information(state, wallet, view.last_transaction(address))
+
+
+def _node_if_asked(call: Call) -> View:
+    """The indexer's view, or with `use_v2` the node's."""
+    return call.node if call.params.flag("use_v2", False) else call.view
 
 
 def _estimate_fee(call: Call) -> Any:

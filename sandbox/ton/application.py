@@ -82,10 +82,12 @@ class Application:
         kind = fault.kind if fault else None
         if fault and kind == "error":
             raise ApiError(fault.status, fault.error)
+        behind = fault.blocks if fault and kind == "lagging" else 0
         call = Call(
             params=Params(params),
             chain=self._chain,
-            view=view.back(fault.blocks) if fault and kind == "lagging" else view,
+            view=view.back(behind),
+            node=self._views.node.back(behind),
             swallow=kind == "swallow",
             hold_blocks=fault.blocks if fault and kind == "hold" else 0,
             unindexed=kind == "unindexed",

@@ -106,11 +106,12 @@ class Params:
 
 @dataclass(frozen=True)
 class Call:
-    """One call. The last three fields are faults."""
+    """One call. `view` is what the API reads from; the last three fields are faults."""
 
     params: Params
     chain: Chain
     view: View
+    node: View
     swallow: bool = False
     hold_blocks: int = 0
     unindexed: bool = False

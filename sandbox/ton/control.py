@@ -47,6 +47,10 @@ class Chain:
         """Move the chain's clock forward and make a block; return its time (Unix, seconds)."""
         return int(self._order("advance", seconds=seconds)["now"])
 
+    def now(self) -> int:
+        """Return the chain's time (Unix, seconds)."""
+        return int(self._order("clock")["now"])
+
     def freeze_clock(self) -> int:
         """Let the chain's clock stand still; return its time (Unix, seconds)."""
         return int(self._order("clock", frozen=True)["now"])

@@ -75,8 +75,9 @@ class ControlPlane:
         return self._mine({})
 
     def _clock(self, body: Body) -> Any:
-        """Let the clock stand still, or run on: `frozen`."""
-        self._chain.set_clock(frozen=bool(body["frozen"]))
+        """Tell the time; with `frozen` let the clock stand still, or run on."""
+        if "frozen" in body:
+            self._chain.set_clock(frozen=bool(body["frozen"]))
         return {"now": self._chain.now()}
 
     def _mine(self, body: Body) -> Any:

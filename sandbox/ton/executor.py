@@ -78,9 +78,12 @@ class Executor:
             NotAccepted: an external message that the account refuses.
         """
         self._emulator.set_ignore_chksig(not check_signature)
-        accepted = self._emulator.emulate_transaction(
-            _engine_cell(shard_account), _engine_cell(message), now, lt
-        )
+        try:
+            accepted = self._emulator.emulate_transaction(
+                _engine_cell(shard_account), _engine_cell(message), now, lt
+            )
+        except RuntimeError as error:  # there is no contract to run, or none can be made of it
+            raise NotAccepted(None) from error
         if not accepted:
             codes = _EXIT_CODE.findall(str(self._emulator.emulator.vm_log))
             raise NotAccepted(int(codes[-1]) if codes else None)

@@ -122,16 +122,20 @@ def rewrap(message: Message) -> bytes:
 
 
 def external_message(address: str, body: Any, code: Any = None, data: Any = None) -> bytes:
-    """Build an external message around a body, with a StateInit if `code` is given."""
+    """Build an external message around a body, with a StateInit if `code` is given.
+
+    What fits lies in the message's own cell, as wallets do it: a cell of its own costs more.
+    """
     builder = _external_header(Address(address), import_fee_nano=0)
     if code is None:
         builder.store_bit(0)
     else:
-        init = (
-            begin_cell().store_uint(0, 2).store_maybe_ref(code).store_maybe_ref(data).store_bit(0)
-        )
-        builder.store_bit(1).store_bit(1).store_ref(init.end_cell())
-    return bytes(builder.store_bit(1).store_ref(body).end_cell().to_boc())
+        init = begin_cell().store_uint(0, 2).store_maybe_ref(code).store_maybe_ref(data)
+        builder.store_bit(1).store_bit(0).store_cell(init.store_bit(0).end_cell())
+    fits = len(body.bits) < builder.available_bits and len(body.refs) <= builder.available_refs
+    builder.store_bit(not fits)
+    message = builder.store_cell(body) if fits else builder.store_ref(body)
+    return bytes(message.end_cell().to_boc())
 
 
 def comment_cell(comment: str) -> Any:
