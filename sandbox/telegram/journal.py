@@ -49,10 +49,10 @@ class Table(Generic[R]):
 
     def restore(self, key: str, fields: dict[str, Any] | None) -> None:
         """Take back what the file says about one key."""
-        if fields is None:
-            self._records.pop(key, None)
-        else:
-            self._records[key] = self._load(**fields)
+        if fields is not None:
+            self.put(self._load(**fields))
+        elif record := self._records.pop(key, None):
+            self.changed.pop(record.key)
 
     def __iter__(self) -> Iterator[R]:
         """Iterate over a copy, so that records may be added and dropped meanwhile."""
@@ -71,16 +71,22 @@ class Journal:
     """An append-only file of JSON lines; one line holds all changes of one operation.
 
     A line reaches the operating system with one write, so that SIGKILL loses nothing that was
-    answered; a torn last line (the machine went down) is cut off at the next start.
+    answered; a torn last line (the machine went down) is left out at the next start.
     """
 
     def __init__(self, path: Path | None, tables: list[Table[Any]]) -> None:
-        """Read the file, if there is one, into the tables; without a path nothing is kept."""
+        """Read the file into the tables, and rewrite it as what it comes to.
+
+        Without a path nothing is kept.
+        """
         self._tables = {table.name: table for table in tables}
         self._file = None
         if path is not None:
             self._replay(path)
-            self._file = path.open("ab", buffering=0)
+            rewritten = path.with_suffix(".new")
+            self._file = rewritten.open("wb", buffering=0)
+            self.flush()
+            rewritten.replace(path)
 
     def flush(self) -> bool:
         """Write down what has changed since the last call; return whether anything had."""
@@ -107,14 +113,10 @@ class Journal:
 
     def _replay(self, path: Path) -> None:
         path.touch()
-        good = 0
         with path.open("rb") as lines:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break
-                good += len(line)
                 for name, records in json.loads(line).items():
                     for key, fields in records.items():
                         self._tables[name].restore(key, fields)
-        with path.open("r+b") as file:
-            file.truncate(good)

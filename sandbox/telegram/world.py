@@ -220,7 +220,9 @@ class World:
         Raises:
             ApiError: 400.
         """
-        if message_id <= 0:
+        if message_id == 0:
+            raise bad_request("message identifier is not specified")
+        if message_id < 0:
             raise bad_request("MESSAGE_ID_INVALID")
         message = self.message(chat, message_id)
         member = self.membership(chat, self.bot_id)["status"] not in ("left", "kicked")

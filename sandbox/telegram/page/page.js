@@ -188,10 +188,12 @@ function pick(id) {
   refresh();
 }
 
+const preview = (message) => message.photo ? "Photo" : message.document?.file_name ?? "Video";
+
 function showChats() {
   const entry = (chat) => {
     const last = chat.last_message;
-    const text = last ? last.text ?? last.caption ?? (last.photo ? "Photo" : last.video ? "Video" : "File") : "";
+    const text = last ? last.text ?? last.caption ?? preview(last) : "";
     const made = element("button", { className: "chat", type: "button" }, avatar(chat),
       element("b", {}, name(chat)), element("time", {}, last ? time(last.date) : ""), element("small", {}, text || "\u00a0"));
     made.setAttribute("aria-current", chat.id === current);
@@ -239,7 +241,8 @@ function showHead(chat) {
 }
 
 function showActors(chat) {
-  const before = $("actor").value;
+  const before = $("actor").dataset.chat === String(chat.id) ? $("actor").value : "";
+  $("actor").dataset.chat = chat.id;
   const admins = chat.members.filter((member) => isAdmin(member) && !member.user.is_bot);
   const people = chat.type === "private" ? [userOf(chat)] : [...new Map(
     [...admins.map((member) => member.user), ...world.users].map((user) => [user.id, user])).values()];

@@ -314,7 +314,7 @@ def test_message_that_is_not_there(
         (bot.pin_chat_message(channel, post.message_id), "Message to pin not found"),
         (bot.edit_message_text("x", channel, 77), "Message to edit not found"),
         (bot.forward_message(ANNA, channel, -1), "Message_id_invalid"),
-        (bot.edit_message_reply_markup(channel, 0), "Message_id_invalid"),
+        (bot.edit_message_reply_markup(channel, 0), "Message identifier is not specified"),
     ]:
         assert stranger.refused(call) == f"BadRequest: {error}"
 

@@ -68,7 +68,7 @@ def test_everything_survives_sigkill(tmp_path: Path, webhook: Webhook) -> None:
         assert kinds == {"message", "my_chat_member"}
 
 
-def test_torn_last_line_is_cut_off(tmp_path: Path) -> None:
+def test_torn_last_line_is_left_out(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     for name in ("Anna", "Boris"):
         with running("--journal", str(journal)) as (process, url), Telegram(url) as people:
