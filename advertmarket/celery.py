@@ -46,5 +46,17 @@ app.conf.beat_schedule = {
         "options": {"expires": 5},
     },
     "relay_outbox": {"task": "messaging.tasks.relay_outbox", "schedule": 1.0},
+    "handle_updates": {
+        "task": "telegram.tasks.handle_updates",
+        "schedule": 1.0,
+        "options": {"expires": 5},
+    },
+    "send_messages": {
+        "task": "telegram.tasks.send_messages",
+        "schedule": 1.0,
+        "options": {"expires": 5},
+    },
+    "watch_webhook": {"task": "telegram.tasks.watch_webhook", "schedule": 60.0},
+    "forget_updates": {"task": "telegram.tasks.forget_old_rows", "schedule": 3600.0},
     "delete_old_messages": {"task": "messaging.tasks.delete_old_rows", "schedule": 3600.0},
 }

@@ -1,0 +1,124 @@
+"""Updates from Telegram: stored at once, handled by a worker in the order of each chat."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from advertmarket import correlation
+from advertmarket.db import requires_transaction
+from advertmarket.wake import wake_after_commit
+
+from .client import bot
+from .dispatcher import dispatch
+from .errors import TelegramError
+from .incoming import Incoming, parse
+from .models import Update
+from .queue import hold, lease
+
+logger = logging.getLogger(__name__)
+
+HANDLE = "telegram.tasks.handle_updates"
+LEASE = timedelta(seconds=60)
+RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (1, 5, 30, 120))
+"""After the last of these an update that still fails is set aside."""
+
+KEPT = timedelta(hours=48)
+"""Telegram repeats an update for 24 hours: https://core.telegram.org/bots/api#getting-updates."""
+
+
+_MAX_ATTEMPTS = len(RETRY_DELAYS) + 1
+
+
+class WorkerDied(RuntimeError):
+    """Every worker that began to handle the update ended before it said how that went."""
+
+
+class NotAnUpdate(ValueError):
+    """The body is not an update of the Bot API."""
+
+
+def store(body: bytes, *, at: datetime) -> None:
+    """Keep an update, once, however often Telegram sends it.
+
+    Raises:
+        NotAnUpdate: there is nothing to keep.
+    """
+    try:
+        text = body.decode()
+        incoming = parse(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise NotAnUpdate(repr(error)) from error
+    update = Update(
+        id=incoming.update_id,
+        chat_id=incoming.chat_id,
+        kind=incoming.kind,
+        body=text,
+        correlation_id=correlation.current(),
+        due_at=at,
+        created_at=at,
+    )
+    Update.objects.bulk_create([update], ignore_conflicts=True)
+    wake_after_commit(HANDLE)
+
+
+def handle_next(*, at: datetime) -> bool:
+    """Handle the oldest due update of some chat; return whether there was one."""
+    leased = lease(Update, at_most=1, lease_time=LEASE, at=at)
+    for update in leased:
+        with correlation.bind(update.correlation_id):
+            _handle(update, at=at)
+    return bool(leased)
+
+
+def _handle(leased: Update, *, at: datetime) -> None:
+    try:
+        if leased.attempts > _MAX_ATTEMPTS:
+            raise WorkerDied
+        incoming = parse(json.loads(leased.body))
+        if incoming.callback_id and leased.attempts == 1:
+            _end_waiting(incoming)
+        with transaction.atomic():
+            update = hold(leased)
+            if update is None:
+                return
+            dispatch(incoming, at=at)
+            update.state, update.done_at, update.error = Update.State.DONE, at, ""
+            update.save()
+    except Exception as error:
+        logger.exception("update %s failed, attempt %s", leased.pk, leased.attempts)
+        with transaction.atomic():
+            _put_off(leased, error, at=at)
+
+
+def _end_waiting(incoming: Incoming) -> None:
+    """Answer the press of a button; whoever presses much later has seen it end by itself."""
+    try:
+        bot().answer_callback(incoming.callback_id)
+    except TelegramError as error:
+        logger.info("a press was not answered: %s", error)
+
+
+def _put_off(leased: Update, error: Exception, *, at: datetime) -> None:
+    update = hold(leased)
+    if update is None:
+        return
+    update.error = repr(error)[:2000].replace("\0", "\\0")
+    if update.attempts >= _MAX_ATTEMPTS:
+        update.state = Update.State.SET_ASIDE
+        logger.error("update %s is set aside: %s", update.pk, update.error)
+    else:
+        update.due_at = at + RETRY_DELAYS[update.attempts - 1]
+    update.save()
+
+
+@requires_transaction
+def forget_handled(*, at: datetime) -> int:
+    """Delete updates handled over 48 hours ago; those set aside stay."""
+    deleted, _by_model = Update.objects.filter(
+        state=Update.State.DONE, done_at__lt=at - KEPT
+    ).delete()
+    return deleted
