@@ -1,0 +1,120 @@
+"""What may be done to channels. Every function wants the caller's database transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket.actors import Actor
+from advertmarket.audit import services as audit
+from advertmarket.db import constraints, requires_transaction
+from advertmarket.errors import Code, DomainError
+
+from .models import Channel, Format, PricingRule
+from .ownership import OwnershipProof
+from .selectors import ChannelNotFound, Right, rights_of
+
+
+class AlreadyRegistered(DomainError):
+    """The channel is registered, by this person or by another."""
+
+    code: ClassVar[Code] = Code.CHANNEL_ALREADY_REGISTERED
+    message = _("This channel is registered already.")
+
+
+class NotAllowed(DomainError):
+    """The person lacks the right for this channel."""
+
+    code: ClassVar[Code] = Code.AUTH_INSUFFICIENT_PERMISSIONS
+    message = _("You may not do this for the channel.")
+
+
+@requires_transaction
+def register_channel(
+    *, proof: OwnershipProof, topic: str, language: str, actor: Actor, at: datetime
+) -> int:
+    """Register the channel for the person whom `proof` is about; return its id.
+
+    Raises:
+        AlreadyRegistered: it is here.
+    """
+    with constraints({"channels_pkey": AlreadyRegistered()}):
+        Channel.objects.create(
+            id=proof.channel_id,
+            title=proof.title,
+            username=proof.username,
+            description=proof.description,
+            topic=topic,
+            language=language,
+            owner_id=proof.user_id,
+            creator_id=proof.user_id if proof.user_is_creator else None,
+            subscribers=proof.subscribers,
+            created_at=at,
+            proved_at=proof.proved_at,
+        )
+    audit.record(
+        actor=actor,
+        action="channel.registered",
+        object_type="channel",
+        object_id=str(proof.channel_id),
+        before=None,
+        after={"title": proof.title, "owner_is_creator": proof.user_is_creator},
+        at=at,
+    )
+    return proof.channel_id
+
+
+@requires_transaction
+def renew_proof(*, proof: OwnershipProof) -> None:
+    """Take over what Telegram says of a registered channel now."""
+    channel = _lock(proof.channel_id)
+    if channel.owner_id != proof.user_id or channel.proved_at > proof.proved_at:
+        return
+    channel.title, channel.username = proof.title, proof.username
+    channel.description, channel.subscribers = proof.description, proof.subscribers
+    channel.proved_at = proof.proved_at
+    channel.save(update_fields=["title", "username", "description", "subscribers", "proved_at"])
+
+
+@requires_transaction
+def note_message(*, channel_id: int, message_id: int) -> None:
+    """Remember that a message with this id is in the channel; an unknown channel is no matter."""
+    Channel.objects.filter(id=channel_id, last_message_id__lt=message_id).update(
+        last_message_id=message_id
+    )
+
+
+@requires_transaction
+def set_price(
+    *,
+    channel_id: int,
+    format: str,
+    price_nano: int,
+    actor: Actor,
+    at: datetime,  # noqa: A002
+) -> None:
+    """Ask `price_nano` for ads of a format from now on; the same price again changes nothing.
+
+    Raises:
+        ChannelNotFound: it is not registered.
+        NotAllowed: the person does not manage the channel's listing.
+    """
+    channel = _lock(channel_id)
+    if Right.MANAGE_LISTINGS not in rights_of(user_id=int(actor.id), channel_id=channel_id):
+        raise NotAllowed
+    active = PricingRule.objects.filter(channel=channel, format=format, is_active=True)
+    if active.filter(price_nano=price_nano).exists():
+        return
+    active.update(is_active=False)
+    PricingRule.objects.create(
+        channel=channel, format=Format(format), price_nano=price_nano, created_at=at
+    )
+
+
+def _lock(channel_id: int) -> Channel:
+    channel = Channel.objects.select_for_update(no_key=True).filter(id=channel_id).first()
+    if channel is None:
+        raise ChannelNotFound
+    return channel
