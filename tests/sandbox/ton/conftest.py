@@ -39,8 +39,10 @@ def start(log: Path, *options: str) -> Running:
 
 @pytest.fixture(scope="session")
 def chain_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A chain shared by all tests: they use wallets of their own."""
+    """A chain shared by all tests, who use wallets of their own; time stands still."""
     running = start(tmp_path_factory.mktemp("ton") / "ton.log", "--block-ms=0")
+    with Chain(running.url) as chain:
+        chain.freeze_clock()
     yield running.url
     running.child.stop()
 

@@ -69,6 +69,7 @@ def test_hundreds_of_deposits_in_one_block_and_only_its_end_state_is_known(
     people, deposit = [new_wallet() for _ in range(150)], new_wallet()
     for person in people:
         chain.faucet(person.address, TON)
+    for person in people:
         boc = person.signed_transfer(deposit.address, TON // 2, seqno=0, valid_until=soon(chain))
         api.send(boc)
 
@@ -102,7 +103,7 @@ def test_time_in_a_block_is_the_chains_time(chain: Chain, api: Api) -> None:
     before = chain.now()
     chain.advance(3600)
     last = api.v3("masterchainInfo")["last"]
-    assert before + 3600 <= int(last["gen_utime"]) <= before + 3605
+    assert int(last["gen_utime"]) == before + 3600
     header = api.v2(
         "getBlockHeader", workchain=-1, shard="-9223372036854775808", seqno=last["seqno"]
     )
