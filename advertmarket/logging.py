@@ -12,7 +12,7 @@ from structlog.typing import EventDict, Processor
 
 from . import correlation
 
-_BOT_TOKEN = re.compile(r"\b[0-9]{6,}:[A-Za-z0-9_-]{30,}")
+_BOT_TOKEN = re.compile(r"(?<![0-9])[0-9]{6,}:[A-Za-z0-9_-]{30,}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _INIT_DATA_HASH = re.compile(r"\bhash=[0-9a-f]{64}")
 _FRIENDLY = re.compile(
