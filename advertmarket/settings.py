@@ -148,6 +148,8 @@ DATABASES = {
                 "min_size": 0,
                 "max_size": env.number("DB_POOL_MAX", 10, minimum=1),
                 "timeout": 10,
+                # the waits between attempts double: give up and begin anew before they are long
+                "reconnect_timeout": 5,
             },
         },
         "CONN_HEALTH_CHECKS": True,
