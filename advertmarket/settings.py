@@ -207,6 +207,7 @@ TON_READER_POLL_S = env.seconds("TON_READER_POLL_S", 1.0)
 # --- Telegram ---------------------------------------------------------------------------------
 TELEGRAM_API_URL = env.url("TELEGRAM_API_URL", "https://api.telegram.org")
 TELEGRAM_BOT_TOKEN = env.text("TELEGRAM_BOT_TOKEN", hint="get one from @BotFather")
+TELEGRAM_BOT_USERNAME = env.text("TELEGRAM_BOT_USERNAME", "advertmarket_bot")
 TELEGRAM_WEBHOOK_SECRET = env.secret("TELEGRAM_WEBHOOK_SECRET", min_bytes=16, hint=_GENERATE)
 OLD_TELEGRAM_WEBHOOK_SECRETS = env.items("OLD_TELEGRAM_WEBHOOK_SECRETS")
 TELEGRAM_VERIFIER_CHAT_ID = int(env.text("TELEGRAM_VERIFIER_CHAT_ID", "0"))

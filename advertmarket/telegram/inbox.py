@@ -76,22 +76,26 @@ def handle_next(*, at: datetime) -> bool:
 
 def _handle(leased: Update, *, at: datetime) -> None:
     try:
-        if leased.attempts > _MAX_ATTEMPTS:
-            raise WorkerDied
-        incoming = parse(json.loads(leased.body))
-        if incoming.callback_id and leased.attempts == 1:
-            _end_waiting(incoming)
-        with transaction.atomic():
-            update = hold(leased)
-            if update is None:
-                return
-            dispatch(incoming, at=at)
-            update.state, update.done_at, update.error = Update.State.DONE, at, ""
-            update.save()
+        _attempt(leased, at=at)
     except Exception as error:
         logger.exception("update %s failed, attempt %s", leased.pk, leased.attempts)
         with transaction.atomic():
             _put_off(leased, error, at=at)
+
+
+def _attempt(leased: Update, *, at: datetime) -> None:
+    if leased.attempts > _MAX_ATTEMPTS:
+        raise WorkerDied
+    incoming = parse(json.loads(leased.body))
+    if incoming.callback_id and leased.attempts == 1:
+        _end_waiting(incoming)
+    with transaction.atomic():
+        update = hold(leased)
+        if update is None:
+            return
+        dispatch(incoming, at=at)
+        update.state, update.done_at, update.error = Update.State.DONE, at, ""
+        update.save()
 
 
 def _end_waiting(incoming: Incoming) -> None:
