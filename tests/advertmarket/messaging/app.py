@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 from datetime import datetime
 from typing import Literal
@@ -20,7 +21,7 @@ GATE = 4711
 """The advisory lock at which a handler with the wish "wait" waits."""
 
 TABLES = """
-    CREATE TABLE test_effects (id serial, handler text, deal_id uuid, number int);
+    CREATE TABLE test_effects (id serial, thread text, deal_id uuid, number int);
     CREATE TABLE test_obstacles (number int);
 """
 
@@ -46,8 +47,8 @@ def note(noted: Noted, *, at: datetime) -> None:
     """Write the effect first, then do as wished; "stumble" fails while an obstacle is there."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO test_effects (handler, deal_id, number) VALUES ('note', %s, %s)",
-            [noted.deal_id, noted.number],
+            "INSERT INTO test_effects (thread, deal_id, number) VALUES (%s, %s, %s)",
+            [threading.current_thread().name, noted.deal_id, noted.number],
         )
         if noted.wish == "refuse":
             raise Refusal(number=noted.number)

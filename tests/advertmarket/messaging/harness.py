@@ -83,6 +83,13 @@ def effects() -> list[tuple[uuid.UUID, int]]:
         return list(cursor.fetchall())
 
 
+def threads() -> set[str]:
+    """Return which threads have noted something."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT thread FROM test_effects")
+        return {name for (name,) in cursor.fetchall()}
+
+
 def statuses() -> list[str]:
     """Return the outbox rows' statuses, in order."""
     return list(OutboxMessage.objects.order_by("id").values_list("status", flat=True))
@@ -93,7 +100,7 @@ def working(group: str) -> Iterator[GroupWorker]:
     """Run a group in a thread; it stops in good order at the end."""
     stop = threading.Event()
     worker = GroupWorker(group, stop)
-    thread = threading.Thread(target=worker.run, name=group)
+    thread = threading.Thread(target=worker.run, name=uuid.uuid4().hex)
     thread.start()
     try:
         yield worker
