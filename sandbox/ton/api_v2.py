@@ -9,7 +9,7 @@ from pytoniq_core import Cell
 from sandbox.ton import render_v2 as render
 from sandbox.ton.accounts import ChainTransaction
 from sandbox.ton.call import ApiError, Call, Methods
-from sandbox.ton.chain import SHARD_SEQNO_OFFSET
+from sandbox.ton.chain import SHARD_SEQNO_OFFSET, Block
 from sandbox.ton.emulation import argument, estimate_fee, run_get_method
 from sandbox.ton.render import BASECHAIN, MASTERCHAIN, b64
 from sandbox.ton.view import View
@@ -47,16 +47,45 @@ def _masterchain_info(call: Call) -> Any:
 
 
 def _block_header(call: Call) -> Any:
+    block, workchain = _block(call)
+    return render.block_header(block, call.view.block(block.seqno - 1), workchain)
+
+
+def _shards(call: Call) -> Any:
+    block = _masterchain_block(call, call.params.integer("seqno"))
+    return {"@type": "blocks.shards", "shards": [render.block_id(block, BASECHAIN)]}
+
+
+def _block_transactions(call: Call) -> Any:
+    """The first `count` transactions of a block; `incomplete` says that there are more."""
+    block, workchain = _block(call)
+    count = call.params.integer("count", 40)
+    found = [one for one in block.transactions if one.workchain == workchain]
+    return {
+        "@type": "blocks.transactions",
+        "id": render.block_id(block, workchain),
+        "req_count": count,
+        "incomplete": len(found) > count,
+        "transactions": [render.short_transaction_id(one) for one in found[:count]],
+    }
+
+
+def _block(call: Call) -> tuple[Block, int]:
+    """The block of `workchain` and `seqno`, as the masterchain block that holds it."""
     workchain = call.params.integer("workchain")
     seqno = call.params.integer("seqno")
     if workchain not in (MASTERCHAIN, BASECHAIN):
         raise ApiError(422, f"workchain: there is none of number {workchain}")
-    if workchain == BASECHAIN:
-        seqno -= SHARD_SEQNO_OFFSET
+    return _masterchain_block(
+        call, seqno - SHARD_SEQNO_OFFSET if workchain == BASECHAIN else seqno
+    ), workchain
+
+
+def _masterchain_block(call: Call, seqno: int) -> Block:
     block = call.view.block(seqno)
     if block is None:
         raise ApiError(500, "LITE_SERVER_UNKNOWN: block is not found")
-    return render.block_header(block, call.view.block(seqno - 1), workchain)
+    return block
 
 
 def _address_information(call: Call) -> Any:
@@ -167,6 +196,8 @@ def _config_all(call: Call) -> Any:
 METHODS: Methods = {
     "getMasterchainInfo": _masterchain_info,
     "getBlockHeader": _block_header,
+    "shards": _shards,
+    "getBlockTransactions": _block_transactions,
     "getAddressInformation": _address_information,
     "getExtendedAddressInformation": _extended_address_information,
     "getWalletInformation": _wallet_information,

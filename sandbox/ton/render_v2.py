@@ -66,6 +66,17 @@ def transaction_id(last: ChainTransaction | None) -> dict[str, Any]:
     }
 
 
+def short_transaction_id(one: ChainTransaction) -> dict[str, Any]:
+    """`blocks.shortTxId`."""
+    return {
+        "@type": "blocks.shortTxId",
+        "mode": 135,  # all three fields are given
+        "account": one.address,
+        "lt": str(one.lt),
+        "hash": b64(one.hash),
+    }
+
+
 def address_information(
     state: AccountState, last: ChainTransaction | None, head: Block
 ) -> dict[str, Any]:
