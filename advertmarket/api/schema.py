@@ -98,9 +98,19 @@ def _operation_id(handler: Callable[..., Any]) -> str:
     return method + view.removesuffix("View")
 
 
+_INTRODUCTION = """\
+Amounts are decimal strings of nanoTON, times are ISO 8601 in UTC. A POST takes an
+`Idempotency-Key`: the same request with the same key within 24 hours has one effect and one answer.
+Lists come in pages: pass `nextCursor` on as `cursor`. `RateLimit-*` headers tell how many calls
+are left; after a 429 or 503 wait for `Retry-After` seconds.
+
+Errors are problem documents (RFC 9457) with one of these codes:
+"""
+
+
 def describe_errors(result: dict[str, Any], **_: object) -> dict[str, Any]:
-    """Append the catalogue of error codes to the description (a postprocessing hook)."""
+    """Write the introduction, and the catalogue of error codes (a postprocessing hook)."""
     rows = [f"| {code} | {status.value} | {title} |" for code, (status, title) in CATALOGUE.items()]
     table = "\n".join(["| error_code | status | title |", "|---|---|---|", *rows])
-    result["info"]["description"] = f"{result['info'].get('description', '')}\n\n{table}".strip()
+    result["info"]["description"] = f"{_INTRODUCTION}\n{table}"
     return result

@@ -116,8 +116,9 @@ class ApiView(APIView):
     def finalize_response(
         self, request: Request, response: Any, *args: Any, **kwargs: Any
     ) -> Response:
-        """Tell how much is left."""
+        """Tell how much is left, and that nobody on the way may keep the answer."""
         answer = super().finalize_response(request, response, *args, **kwargs)
+        answer["Cache-Control"] = "no-store"
         if self._allowance is not None:
             for name, value in self._allowance.headers().items():
                 answer[name] = value
