@@ -35,6 +35,8 @@ check: install ## types, lint, format, import contracts, migrations, schema, loc
 	PROCESS_ROLE=build $(BIN)/mypy $(CODE)
 	PROCESS_ROLE=build $(BIN)/lint-imports
 	$(OFFLINE) makemigrations --check --dry-run
+	DJANGO_SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(48))") \
+		$(OFFLINE) check --deploy --fail-level WARNING
 	$(OFFLINE) spectacular --validate --fail-on-warn --file /dev/null
 	.ci/lock-check
 	.ci/audit

@@ -258,7 +258,8 @@ LOGGING = logging_config(
 )
 
 # --- HTTP -------------------------------------------------------------------------------------
-SECURE_SSL_REDIRECT = False  # nginx terminates TLS and redirects
+SECURE_SSL_REDIRECT = PUBLIC_URL.startswith("https://")
+SECURE_REDIRECT_EXEMPT = [r"^actuator/"]  # asked from inside, without the proxy
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
