@@ -13,6 +13,7 @@ from sandbox.process import LOOPBACK, Child, free_port
 from sandbox.ton.control import Chain
 from tests.database import Clone
 from tests.payments.bank import Bank
+from tests.payments.doomed import Doomed
 
 
 @pytest.fixture
@@ -38,3 +39,11 @@ def bank(committed_db: Clone, chain: Chain, settings: Settings) -> Iterator[Bank
     bank = Bank(chain)
     yield bank
     bank.client.close()
+
+
+@pytest.fixture(scope="session")
+def doomed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doomed]:
+    """Does work in processes that get killed."""
+    doomed = Doomed(tmp_path_factory.mktemp("doomed") / "doomed.log")
+    yield doomed
+    doomed.stop()

@@ -1,0 +1,109 @@
+"""`python -m tests.payments.dies_at`: processes that die, by SIGKILL, before a given line.
+
+Each line of standard input is an order (JSON): a fork of this process carries it out, and may be
+killed in it. Each line of standard output says how that ended. `doomed` is the other side.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from typing import IO, Any
+
+import django
+import time_machine
+
+from tests import environment
+
+for _name, _value in environment.VARIABLES.items():
+    os.environ.setdefault(_name, _value)
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.db import connections, transaction  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from advertmarket.actors import Actor  # noqa: E402
+from payments import pause, reader, tasks  # noqa: E402
+from payments.executor import Executor, make_signer  # noqa: E402
+from payments.ton.client import TonClient  # noqa: E402
+from tests.payments.lines import Line, before, traced  # noqa: E402
+
+
+def _execute() -> None:
+    Executor(TonClient(), make_signer()).run(at_most=10)
+
+
+def _read() -> None:
+    reader.read_new_blocks(TonClient(), at_most=1000)
+
+
+def _confirm_epoch() -> None:
+    with transaction.atomic():
+        pause.confirm_epoch(actor=Actor.system("test"), reason="test", at=timezone.now())
+
+
+ACTS: dict[str, Callable[[], None]] = {
+    "execute": _execute,
+    "read": _read,
+    "apply_deposits": tasks.apply_deposits,
+    "confirm_epoch": _confirm_epoch,
+}
+
+
+def _carry_out(order: dict[str, Any], answer: IO[bytes]) -> None:
+    os.dup2(2, 1)  # standard output is for answers
+    for name, value in order["settings"].items():
+        setattr(settings, name, value)
+    connections.settings["default"]["NAME"] = order["database"]
+    ahead = dt.timedelta(seconds=order["ahead_s"])
+    with time_machine.travel(timezone.now() + ahead, tick=True):
+        act = ACTS[order["act"]]
+        if order["line"]:
+            with before(
+                Line(*order["line"]), functools.partial(os.kill, os.getpid(), signal.SIGKILL)
+            ):
+                act()
+            return
+        passed: dict[tuple[str, int], None] = {}
+        with traced(set(order["files"]), lambda line: passed.setdefault((line.file, line.number))):
+            act()
+        answer.write(json.dumps(list(passed)).encode())
+
+
+def _answer(order: dict[str, Any]) -> dict[str, Any]:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        status = 1
+        with os.fdopen(writing, "wb") as answer:
+            try:
+                _carry_out(order, answer)
+                status = 0
+            except BaseException:
+                answer.write(json.dumps(traceback.format_exc()).encode())
+        os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(child, 0)
+    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    return {"killed": killed, "failed": status != 0 and not killed, "said": json.loads(said or "0")}
+
+
+def main(orders: Iterable[str]) -> None:
+    """Carry out orders, one after another, until there are no more."""
+    for order in orders:
+        sys.stdout.write(json.dumps(_answer(json.loads(order))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.stdin)

@@ -1,0 +1,83 @@
+"""Work done by processes that are killed in the middle of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import time_machine
+from django.conf import settings
+from django.db import connection
+
+from tests.payments.lines import Line
+
+_SETTINGS = ("TON_API_URL", "TON_API_RPS", "TON_WALLET_MNEMONIC", "TON_WALLET_PUBLIC_KEY")
+
+
+class NotKilled(Exception):
+    """The process came to its end, or failed, before it came to the line."""
+
+
+class Doomed:
+    """Starts processes on this process's present database, settings and clock."""
+
+    def __init__(self, log: Path) -> None:
+        with log.open("ab") as errors:
+            self._mother = subprocess.Popen(
+                [sys.executable, "-m", "tests.payments.dies_at"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    def stop(self) -> None:
+        """End the process that starts the others."""
+        _stream(self._mother.stdin).close()
+        self._mother.wait(10)
+        _stream(self._mother.stdout).close()
+
+    def die(self, act: str, line: Line) -> None:
+        """Let a process do `act` (see `dies_at.ACTS`), and kill it just before `line`.
+
+        Raises:
+            NotKilled: it did not come to this line.
+        """
+        answer = self._order(act, line=[line.file, line.number, line.hit])
+        if not answer["killed"]:
+            raise NotKilled(f"{act} did not come to {line}: {answer['said']}")
+
+    def live(self, act: str, files: Iterable[str]) -> list[Line]:
+        """Let a process do `act`; return the lines of `files` that it came to, in order."""
+        answer = self._order(act, files=sorted(files))
+        if answer["killed"] or answer["failed"]:
+            raise AssertionError(answer["said"])
+        return [Line(*line) for line in answer["said"]]
+
+    def _order(self, act: str, *, line: Any = None, files: Any = ()) -> dict[str, Any]:
+        order = {
+            "act": act,
+            "line": line,
+            "files": files,
+            "database": connection.settings_dict["NAME"],
+            "settings": {name: getattr(settings, name) for name in _SETTINGS},
+            "ahead_s": _ahead_s(),
+        }
+        print(json.dumps(order), file=_stream(self._mother.stdin), flush=True)
+        answer: dict[str, Any] = json.loads(_stream(self._mother.stdout).readline())
+        return answer
+
+
+def _ahead_s() -> float:
+    hatch = time_machine.escape_hatch
+    return time.time() - hatch.time.time() if hatch.is_travelling() else 0.0
+
+
+def _stream(stream: IO[str] | None) -> IO[str]:
+    assert stream is not None
+    return stream
