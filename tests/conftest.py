@@ -26,6 +26,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 for _name, _value in environment.VARIABLES.items():
     os.environ.setdefault(_name, _value)
 django.setup()
+# a worker that inherited it would have its settings loaded before its own Redis runs
+os.environ.pop("DJANGO_SETTINGS_MODULE")
 
 import redis  # noqa: E402
 from django.conf import settings  # noqa: E402
