@@ -61,8 +61,12 @@ def objects(names: list[str], values: st.SearchStrategy[Any]) -> st.SearchStrate
 
 def fill(path: str, number: int) -> str:
     """Put something well-formed into each parameter of a path."""
-    values = {"deal": str(uuid.UUID(int=number)), "channel": str(-number)}
-    return re.sub(r"\{([a-z]+)_?[iI]d\}", lambda parameter: values[parameter[1]], path)
+    kinds = {"deal": str(uuid.UUID(int=number)), "channel": str(-number)}
+
+    def value(parameter: re.Match[str]) -> str:
+        return next((kinds[kind] for kind in kinds if parameter[1].startswith(kind)), str(number))
+
+    return re.sub(r"\{(\w+)\}", value, path)
 
 
 @pytest.mark.parametrize(("method", "path", "names"), list(operations()))
