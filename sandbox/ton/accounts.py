@@ -1,9 +1,9 @@
-"""Accounts and what happened to them: states and chain transactions, parsed when looked at."""
+"""Accounts and what happened to them: states and chain transactions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 from pytoniq_core import Address, Cell, begin_cell
@@ -14,6 +14,9 @@ from sandbox.ton.messages import Message
 
 NO_HASH = bytes(32)
 
+_PARSED_KEPT = 1024
+"""Only so many are kept parsed: each takes some 20 KB, and every block adds two."""
+
 _STATUSES = {
     "account_active": "active",
     "account_uninit": "uninit",
@@ -21,20 +24,20 @@ _STATUSES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AccountState:
     """An account between two transactions; `boc` is its `ShardAccount`."""
 
     boc: bytes
 
-    @cached_property
+    @property
     def _account(self) -> Any:
-        return ShardAccount.deserialize(Cell.one_from_boc(self.boc).begin_parse()).account
+        return _parse_account(self.boc)[1]
 
-    @cached_property
+    @property
     def hash(self) -> bytes:
         """The hash of the account's cell."""
-        return bytes(Cell.one_from_boc(self.boc).refs[0].hash)
+        return _parse_account(self.boc)[0]
 
     @property
     def status(self) -> str:
@@ -66,6 +69,13 @@ class AccountState:
     @property
     def _state_init(self) -> Any:
         return self._account.storage.state.state_init
+
+
+@lru_cache(maxsize=_PARSED_KEPT)
+def _parse_account(boc: bytes) -> tuple[bytes, Any]:
+    shard_account = Cell.one_from_boc(boc)
+    parsed = ShardAccount.deserialize(shard_account.begin_parse())
+    return bytes(shard_account.refs[0].hash), parsed.account
 
 
 def _nowhere() -> AccountState:
@@ -109,42 +119,61 @@ def special_account(address: str, *, balance_nano: int, ticks: bool, tocks: bool
     return AccountState(bytes(shard_account.end_cell().to_boc()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ChainTransaction:
     """One executed transaction of an account, in one block."""
 
     address: str
     boc: bytes
+    hash: bytes
+    lt: int
+    end_lt: int
+    """The first logical time that neither it nor its messages have taken."""
     mc_seqno: int
     before: AccountState
     after: AccountState
     trace_id: bytes
     """Hash of the transaction that started the chain of messages; empty: this one did."""
 
-    @cached_property
-    def cell(self) -> Any:
-        """The transaction's cell."""
-        return Cell.one_from_boc(self.boc)
+    @classmethod
+    def read(
+        cls,
+        address: str,
+        boc: bytes,
+        *,
+        mc_seqno: int,
+        before: AccountState,
+        after: AccountState,
+        trace_id: bytes,
+    ) -> ChainTransaction:
+        """Make one of an executor's output."""
+        parsed = _parse_transaction(boc)
+        return cls(
+            address=address,
+            boc=boc,
+            hash=bytes(parsed.cell.hash),
+            lt=int(parsed.content.lt),
+            end_lt=int(parsed.content.lt) + int(parsed.content.outmsg_cnt) + 1,
+            mc_seqno=mc_seqno,
+            before=before,
+            after=after,
+            trace_id=trace_id,
+        )
 
-    @cached_property
+    @property
     def content(self) -> Any:
         """The parsed transaction."""
-        return Transaction.deserialize(self.cell.begin_parse())
+        return _parse_transaction(self.boc).content
 
     @property
-    def hash(self) -> bytes:
-        """The hash of the transaction's cell."""
-        return bytes(self.cell.hash)
+    def in_message(self) -> Message | None:
+        """The message that caused it; tick-tock has none."""
+        return _parse_transaction(self.boc).in_message
 
     @property
-    def lt(self) -> int:
-        """Its logical time."""
-        return int(self.content.lt)
-
-    @property
-    def end_lt(self) -> int:
-        """The first logical time that neither it nor its messages have taken."""
-        return self.lt + int(self.content.outmsg_cnt) + 1
+    def out_messages(self) -> tuple[Message, ...]:
+        """The messages that it sent, in order."""
+        return _parse_transaction(self.boc).out_messages
 
     @property
     def trace(self) -> bytes:
@@ -156,17 +185,24 @@ class ChainTransaction:
         """-1 for the masterchain, 0 for the basechain."""
         return int(self.address.split(":")[0])
 
-    @cached_property
-    def in_message(self) -> Message | None:
-        """The message that caused it; tick-tock has none."""
-        messages = self.cell.refs[0].begin_parse()
-        return Message(messages.load_ref()) if messages.load_bit() else None
 
-    @cached_property
-    def out_messages(self) -> tuple[Message, ...]:
-        """The messages that it sent, in order."""
-        messages = self.cell.refs[0].begin_parse()
-        if messages.load_bit():
-            messages.load_ref()
-        found = messages.load_dict(15, value_deserializer=lambda value: Message(value.load_ref()))
-        return tuple(found[key] for key in sorted(found)) if found else ()
+@dataclass(frozen=True)
+class _Parsed:
+    cell: Any
+    content: Any
+    in_message: Message | None
+    out_messages: tuple[Message, ...]
+
+
+@lru_cache(maxsize=_PARSED_KEPT)
+def _parse_transaction(boc: bytes) -> _Parsed:
+    cell = Cell.one_from_boc(boc)
+    messages = cell.refs[0].begin_parse()
+    in_message = Message(messages.load_ref()) if messages.load_bit() else None
+    found = messages.load_dict(15, value_deserializer=lambda value: Message(value.load_ref()))
+    return _Parsed(
+        cell=cell,
+        content=Transaction.deserialize(cell.begin_parse()),
+        in_message=in_message,
+        out_messages=tuple(found[key] for key in sorted(found)) if found else (),
+    )

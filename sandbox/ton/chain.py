@@ -346,9 +346,9 @@ class _BlockInTheMaking:
 def _transaction(
     address: str, executed: Executed, mc_seqno: int, before: AccountState, trace_id: bytes
 ) -> ChainTransaction:
-    return ChainTransaction(
-        address=address,
-        boc=executed.transaction,
+    return ChainTransaction.read(
+        address,
+        executed.transaction,
         mc_seqno=mc_seqno,
         before=before,
         after=AccountState(executed.shard_account),
