@@ -1,0 +1,1 @@
+"""From an approved ad to a post that stayed: rehearsing, posting once, looking again."""

@@ -1,0 +1,218 @@
+"""The one place where a deal's status changes: under its lock, with history and event."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket import correlation
+from advertmarket.actors import Actor
+from advertmarket.db import requires_transaction
+from advertmarket.errors import Code, DomainError
+from advertmarket.messaging.outbox import publish
+
+from .lifecycle import (
+    DEADLINE_S,
+    GRACE_S,
+    TERMINAL,
+    Action,
+    IllegalTransition,
+    Role,
+    Status,
+    Transition,
+    lines_of,
+)
+from .models import Deal, DealEvent, Hold
+from .permissions import DealNotFound, NotAllowed, check_visible, roles_of
+
+logger = logging.getLogger(__name__)
+
+_ENDINGS = frozenset({Action.CANCEL, Action.REJECT})
+"""What a person may still do after the deadline."""
+
+
+class DeadlinePassed(DomainError):
+    """The time for this is over."""
+
+    code: ClassVar[Code] = Code.DEAL_DEADLINE_EXPIRED
+    message = _("The time for this was over at {deadline_at}.")
+    public_facts = ("deadline_at",)
+
+
+class OnHold(DomainError):
+    """The deal waits for an operator."""
+
+    message = _("This deal is on hold until an operator has looked at it ({hold_reason}).")
+    public_facts = ("hold_reason",)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The locked deal after a move; not `is_new`: it had been made before, nothing changed."""
+
+    deal: Deal
+    source: Status
+    is_new: bool
+
+
+def scaled(seconds: float) -> timedelta:
+    """Return a time of the business at this installation's scale."""
+    return timedelta(seconds=seconds * settings.DEADLINE_SCALE)
+
+
+@requires_transaction
+def lock(deal_id: UUID) -> Deal:
+    """Return the deal, locked until the database transaction ends.
+
+    Raises:
+        DealNotFound: there is none.
+    """
+    deal = Deal.objects.select_for_update(no_key=True).filter(id=deal_id).first()
+    if deal is None:
+        raise DealNotFound
+    return deal
+
+
+@requires_transaction
+def move(
+    *,
+    deal_id: UUID,
+    action: Action,
+    actor: Actor,
+    at: datetime,
+    guard: Callable[[Deal], None] | None = None,
+    reason: str = "",
+    **changes: object,
+) -> Moved:
+    """Take `action` on the deal: the only writer of `deals.status`.
+
+    `guard` may refuse by a domain error of its own; `changes` are columns that change with the
+    status. Asked for what has just been done, it changes nothing.
+
+    Raises:
+        DealNotFound: the actor has no part in it.
+        NotAllowed: the action is for another role.
+        IllegalTransition: the present status does not allow it.
+        DeadlinePassed, OnHold: it is too late, or an operator must look first.
+    """
+    deal = lock(deal_id)
+    source = Status(deal.status)
+    line = _find_line(deal, action, actor)
+    if line is None:
+        return Moved(deal, source, is_new=False)
+    _check_time(deal, action, actor, at)
+    if deal.held_at is not None:
+        raise OnHold(hold_reason=deal.hold_reason)
+    if guard is not None:
+        guard(deal)
+    _write(deal, line, changes, at)
+    _record(deal, action, source, actor=actor, reason=reason, at=at)
+    _tell(deal, line, actor=actor, at=at)
+    return Moved(deal, source, is_new=True)
+
+
+@requires_transaction
+def hold(*, deal: Deal, reason: Hold, note: str, actor: Actor, at: datetime) -> None:
+    """Stop a locked deal until an operator has looked; history says why. Once is enough."""
+    if deal.held_at is not None:
+        return
+    deal.held_at, deal.hold_reason, deal.hold_note = at, reason, note[:500]
+    deal.version += 1
+    deal.lease_owner = deal.leased_until = None
+    deal.save()
+    text = f"{reason}: {note}".rstrip(": ")
+    _record(deal, DealEvent.HOLD, Status(deal.status), actor=actor, reason=text, at=at)
+    logger.error("deal %s waits for an operator: %s", deal.id, text)
+
+
+def _find_line(deal: Deal, action: Action, actor: Actor) -> Transition | None:
+    """Return the line that applies; None if the deal was brought where it is by this action."""
+    check_visible(actor, deal)
+    lines, roles = lines_of(action), roles_of(actor, deal)
+    if not any(line.role in roles for line in lines):
+        raise NotAllowed
+    here = [line for line in lines if line.source == deal.status]
+    for line in here:
+        if line.role in roles:
+            return line
+    if here:
+        raise NotAllowed
+    if _is_done(deal, action, lines):
+        return None
+    raise IllegalTransition(Status(deal.status), action)
+
+
+def _is_done(deal: Deal, action: Action, lines: Sequence[Transition]) -> bool:
+    history = DealEvent.objects.filter(deal=deal).exclude(action=DealEvent.HOLD)
+    if lines[0].role == Role.SYSTEM:  # the same fact, heard again later
+        return history.filter(action=action).exists()
+    if deal.status not in {line.target for line in lines}:
+        return False
+    latest = history.order_by("-version").first()
+    return deal.status in TERMINAL or (latest is not None and latest.action == action)
+
+
+def _check_time(deal: Deal, action: Action, actor: Actor, at: datetime) -> None:
+    late = deal.deadline_at is not None and at > deal.deadline_at + scaled(GRACE_S)
+    if late and actor.kind == "user" and action not in _ENDINGS:
+        raise DeadlinePassed(deadline_at=deal.deadline_at)
+
+
+def _write(deal: Deal, line: Transition, changes: dict[str, object], at: datetime) -> None:
+    deal.status, deal.status_since_at = line.target, at
+    deal.version += 1
+    deal.due_at = deal.lease_owner = deal.leased_until = None
+    deal.waiting_for = ""
+    for name, value in changes.items():
+        setattr(deal, name, value)
+    deal.deadline_at = _deadline(deal, line.target, at)
+    deal.save()
+
+
+def _deadline(deal: Deal, target: Status, at: datetime) -> datetime | None:
+    if target not in DEADLINE_S:
+        return None
+    counted_from = {
+        Status.SCHEDULED: deal.publish_at,
+        Status.DELIVERY_VERIFYING: deal.retention_ends_at,
+    }.get(target, at)
+    assert counted_from is not None  # by the table's CHECKs
+    return counted_from + scaled(DEADLINE_S[target])
+
+
+def _record(
+    deal: Deal, action: str, source: Status, *, actor: Actor, reason: str, at: datetime
+) -> None:
+    DealEvent.objects.create(
+        deal=deal,
+        version=deal.version,
+        action=action,
+        from_status=source,
+        to_status=deal.status,
+        actor=str(actor),
+        reason=reason,
+        correlation_id=correlation.current(),
+        at=at,
+    )
+
+
+def _tell(deal: Deal, line: Transition, *, actor: Actor, at: datetime) -> None:
+    event = line.event(
+        deal_id=deal.id,
+        from_status=line.source,
+        to_status=line.target,
+        deal_version=deal.version,
+        actor=str(actor),
+        advertiser_id=deal.advertiser_id,
+        owner_id=deal.owner_id,
+        channel_id=deal.channel_id,
+        price_nano=deal.price_nano,
+    )
+    publish(event, key=f"deal:{deal.id}:{deal.version}", at=at)

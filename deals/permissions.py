@@ -1,0 +1,86 @@
+"""Every rule about who may do what with a deal. Views, bot and admin ask here, and check nothing.
+
+Roles come from the relation to the deal at hand, never from a column on the user.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket.actors import Actor
+from advertmarket.errors import Code, DomainError
+from channels import selectors as channels
+from channels.selectors import Right
+
+from .lifecycle import TRANSITIONS, Action, Role
+from .models import Deal
+
+_ROLE_OF_RIGHT = {Right.MODERATE: Role.MODERATOR, Right.PUBLISH: Role.PUBLISHER}
+
+
+class DealNotFound(DomainError):
+    """There is no such deal, or the caller has no part in it: nobody learns which."""
+
+    code: ClassVar[Code] = Code.DEAL_NOT_FOUND
+    message = _("There is no such deal.")
+
+
+class NotAllowed(DomainError):
+    """The caller has a part in the deal, but this is for the other side."""
+
+    code: ClassVar[Code] = Code.AUTH_INSUFFICIENT_PERMISSIONS
+    message = _("This is not yours to do in this deal.")
+
+
+def roles_of(actor: Actor, deal: Deal) -> frozenset[Role]:
+    """Return what someone is to a deal."""
+    if actor.kind == "system":
+        return frozenset({Role.SYSTEM})
+    if actor.kind != "user":
+        return frozenset()
+    roles = {Role.ADVERTISER} if int(actor.id) == deal.advertiser_id else set()
+    rights = channels.rights_of(user_id=int(actor.id), channel_id=deal.channel_id)
+    return frozenset(roles | {role for right, role in _ROLE_OF_RIGHT.items() if right in rights})
+
+
+def visible_to(user_id: int) -> Q:
+    """Return the condition of deals that a person may see: a draft is the advertiser's alone."""
+    theirs = channels.channels_of(user_id=user_id)
+    return Q(advertiser_id=user_id) | Q(channel_id__in=theirs, submitted_at__isnull=False)
+
+
+def check_visible(actor: Actor, deal: Deal) -> None:
+    """Refuse a person who has no part in the deal.
+
+    Raises:
+        DealNotFound: to them there is none.
+    """
+    if actor.kind != "user" or int(actor.id) == deal.advertiser_id:
+        return
+    rights = channels.rights_of(user_id=int(actor.id), channel_id=deal.channel_id)
+    if Right.VIEW_DEALS not in rights or deal.submitted_at is None:
+        raise DealNotFound
+
+
+def check_advertiser(actor: Actor, deal: Deal) -> None:
+    """Refuse everyone but the advertiser: where and how to pay is theirs alone.
+
+    Raises:
+        DealNotFound, NotAllowed: someone else.
+    """
+    check_visible(actor, deal)
+    if Role.ADVERTISER not in roles_of(actor, deal):
+        raise NotAllowed
+
+
+def actions_of(actor: Actor, deal: Deal) -> tuple[Action, ...]:
+    """Return what someone may do with the deal as it stands."""
+    if deal.held_at is not None:
+        return ()
+    roles = roles_of(actor, deal)
+    return tuple(
+        line.action for line in TRANSITIONS if line.source == deal.status and line.role in roles
+    )
