@@ -40,6 +40,7 @@ ALLOWED_UPDATES: Final = (
     "edited_channel_post",
 )
 
+_making = threading.Lock()
 _CONNECT_TIMEOUT_S = 5
 _ANSWER_TIMEOUT_S = 15
 _CALL_TIMEOUT_S = 30
@@ -266,9 +267,22 @@ class Bot:
             raise kind(str(error) or "no answer in time", code=0) from error
 
 
-@functools.cache
 def bot() -> Bot:
     """Return this process's bot."""
+    with _making:
+        return _make_bot()
+
+
+def close_bot() -> None:
+    """Close this process's bot; the next call of `bot` makes another."""
+    with _making:
+        if _make_bot.cache_info().currsize:
+            _make_bot().close()
+            _make_bot.cache_clear()
+
+
+@functools.cache
+def _make_bot() -> Bot:
     return Bot(settings.TELEGRAM_BOT_TOKEN, settings.TELEGRAM_API_URL)
 
 

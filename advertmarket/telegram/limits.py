@@ -1,6 +1,8 @@
 """Telegram's sending limits, held for all processes in Redis; Telegram itself has the last word.
 
-Source: https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this.
+1 message a second to a chat, 20 a minute to a group, 30 a second in all
+(https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this). Rate and burst
+together stay within them in any window of that length, with room for what the network delays.
 """
 
 from __future__ import annotations
@@ -69,10 +71,10 @@ def check_not_stopped() -> None:
 
 
 def _limits(chat_id: int | str) -> list[_Limit]:
-    limits: list[_Limit] = [(f"telegram:chat:{chat_id}", 1, 1)]
+    limits: list[_Limit] = [(f"telegram:chat:{chat_id}", 0.9, 1)]
     if isinstance(chat_id, str) or chat_id < 0:
-        limits.append((f"telegram:group:{chat_id}", 20 / 60, 20))
-    return [*limits, ("telegram:all", 30, 30)]
+        limits.append((f"telegram:group:{chat_id}", 15 / 60, 5))
+    return [*limits, ("telegram:all", 25, 5)]
 
 
 def _wait(bucket: str, rate_per_s: float, burst: int) -> None:
