@@ -66,14 +66,16 @@ class AlwaysJson(DefaultContentNegotiation):
 
 
 class JsonParser(JSONParser):
-    """JSON, and a refusal of what is nested too deeply to read."""
+    """JSON, but none that is nested too deeply to read or holds halves of surrogate pairs."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        """Return the body; DRF's ParseError for anything that is not JSON."""
+        """Return the body; DRF's ParseError for anything that is not such JSON."""
         try:
-            return super().parse(stream, media_type, parser_context)
-        except RecursionError as error:
+            body = super().parse(stream, media_type, parser_context)
+            json.dumps(body, ensure_ascii=False).encode()
+        except (RecursionError, UnicodeEncodeError) as error:
             raise ParseError from error
+        return body
 
 
 class ApiView(APIView):

@@ -75,7 +75,17 @@ def test_what_does_not_validate_names_its_fields(
 
 
 @pytest.mark.parametrize(
-    "body", ["", "{", "{'a': 1}", b"\xff\xfe", '{"priceNano": NaN}', "[" * 100_000, "9" * 5000]
+    "body",
+    [
+        "",
+        "{",
+        "{'a': 1}",
+        b"\xff\xfe",
+        '{"priceNano": NaN}',
+        '{"a": "\\ud800"}',
+        "[" * 100_000,
+        "9" * 5000,
+    ],
 )
 def test_what_is_no_json_is_refused(ann: Client, body: str | bytes) -> None:
     answer = post(ann, body)
