@@ -1,0 +1,78 @@
+"""Telegram's server, our web server, the worker's tasks: together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+from django.core.management import call_command
+from pytest_django import Settings
+
+from advertmarket.telegram import tasks
+from advertmarket.telegram.models import OutgoingMessage, Update
+from advertmarket.wsgi import application
+from sandbox.telegram.control import Telegram
+from tests.advertmarket.telegram.conftest import ANNA
+from tests.database import Clone
+from tests.waiting import wait_until
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def web(committed_db: Clone, settings: Settings) -> Iterator[str]:
+    """The product's WSGI application on a port."""
+    server = make_server("127.0.0.1", 0, application, handler_class=_Quiet)
+    settings.PUBLIC_URL = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield settings.PUBLIC_URL
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_person_talks_to_the_bot(
+    telegram: Telegram, web: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("register_webhook")
+    assert f"webhook {web}/api/v1/bot/webhook, updates message, callback_query," in (
+        capsys.readouterr().out
+    )
+    webhook = telegram.state()["webhook"]
+    assert webhook["allowed_updates"] == [
+        *("message", "channel_post", "edited_channel_post", "callback_query"),
+        *("my_chat_member", "chat_member"),
+    ] or set(webhook["allowed_updates"]) == {
+        *("message", "channel_post", "edited_channel_post", "callback_query"),
+        *("my_chat_member", "chat_member"),
+    }
+
+    telegram.start(ANNA)
+    wait_until(Update.objects.exists, what="the webhook's call")
+    tasks.handle_updates()
+    tasks.send_messages()
+    telegram.send(ANNA, "/language")
+    wait_until(lambda: Update.objects.count() == 2, what="the webhook's call")
+    tasks.handle_updates()
+    tasks.send_messages()
+
+    [_, greeting, _, question] = telegram.messages(ANNA)
+    assert greeting["text"].startswith("Здесь встречаются")
+    worker = threading.Thread(
+        target=lambda: (
+            wait_until(lambda: Update.objects.count() == 3),
+            tasks.handle_updates(),
+        )
+    )
+    worker.start()
+    press = telegram.press(ANNA, question["message_id"], "English")
+    worker.join()
+
+    assert press.answer is not None
+    assert OutgoingMessage.objects.latest("id").text == "From now on I speak English."
