@@ -31,17 +31,16 @@ class Application:
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request."""
+        path = request.path.rstrip("/")
         body = _json_object(request.body)
         if body is None:
-            return Response(422, {"ok": False, "error": "not a JSON object", "code": 422})
-        path = request.path.rstrip("/")
+            return _failure(path, 422, "not a JSON object")
         if path.startswith(_SIM):
             return self._order(path.removeprefix(_SIM), body)
         if not path.startswith((_V2, _V3)):
-            return Response(404, {"ok": False, "error": "Not found", "code": 404})
+            return _failure(path, 404, "Not found")
         if not self._rate.allows(_api_key(request)):
-            error = {"ok": False, "error": "Ratelimit exceed", "code": 429}
-            return Response(429, error, {"Retry-After": "1"})
+            return _failure(path, 429, "Ratelimit exceed", {"Retry-After": "1"})
         if path.startswith(_V3):
             return await self._v3(path.removeprefix(_V3), {**request.query, **body})
         if path == _V2 + "jsonRPC":
@@ -61,8 +60,9 @@ class Application:
         try:
             result = await self._call(api_v2.METHODS, method, params, self._views.node, fault)
         except ApiError as error:
-            body = {"ok": False, "error": error.message, "code": error.code, **envelope}
-            return Response(error.code, body, _headers(fault))
+            failure = _failure(_V2, error.code, error.message, _headers(fault))
+            failure.body.update(envelope)
+            return failure
         return Response(200, {"ok": True, "result": result, **envelope})
 
     async def _v3(self, method: str, params: Any) -> Response:
@@ -70,8 +70,7 @@ class Application:
         try:
             result = await self._call(api_v3.METHODS, method, params, self._views.indexer, fault)
         except ApiError as error:
-            body = {"error": error.message, "code": error.code}
-            return Response(error.code, body, _headers(fault))
+            return _failure(_V3, error.code, error.message, _headers(fault))
         return Response(200, result)
 
     async def _call(
@@ -104,6 +103,12 @@ class Application:
                 await asyncio.sleep(fault.delay_ms / 1000)
             if fault and kind == "lost_answer":
                 raise ApiError(fault.status, fault.error)
+
+
+def _failure(path: str, code: int, error: str, headers: dict[str, str] | None = None) -> Response:
+    """v3 answers `{error, code}`, v2 `{ok, error, code}`."""
+    ok = {} if path.startswith(_V3) else {"ok": False}
+    return Response(code, {**ok, "error": error, "code": code}, headers or {})
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

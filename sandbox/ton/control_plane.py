@@ -100,8 +100,8 @@ class ControlPlane:
         The message is the one in `boc`, or else the last pending one (to `address`).
         """
         message = self._message_to_rewrap(body)
-        self._chain.withdraw(message)
         wrapped = self._chain.accept(rewrap(message))
+        self._chain.withdraw(message)
         return {
             "replaced": message.hash.hex(),
             "message_hash": wrapped.hash.hex(),

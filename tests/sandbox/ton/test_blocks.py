@@ -140,7 +140,7 @@ def test_blocks_come_by_themselves(start_chain: StartChain) -> None:
 def test_the_indexer_knows_a_block_later_than_the_node(
     start_chain: StartChain, new_wallet: NewWallet
 ) -> None:
-    running = start_chain("--block-ms=0", "--indexer-lag-ms=1000")
+    running = start_chain("--block-ms=0", "--indexer-lag-ms=2000")
     api, wallet = Api(running.url), new_wallet()
     with Chain(running.url) as chain:
         chain.faucet(wallet.address, TON)

@@ -92,6 +92,7 @@ def test_the_rate_is_ten_times_higher_with_a_key(start_chain: StartChain) -> Non
     answers = [stranger.v3("masterchainInfo") for _ in range(3)]
     assert [isinstance(one, Failure) for one in answers] == [False, False, True]
     assert (answers[2].status, answers[2].headers["Retry-After"]) == (429, "1")
+    assert answers[2].body == {"error": "Ratelimit exceed", "code": 429}
     answers = [customer.v3("masterchainInfo") for _ in range(21)]
     assert [isinstance(one, Failure) for one in answers] == [False] * 20 + [True]
     for api in (stranger, customer):
