@@ -13,7 +13,7 @@ from advertmarket.db import requires_transaction
 from advertmarket.messaging.outbox import publish
 
 from . import ledger, settlements
-from .chart import EXTERNAL_TON, IN_TRANSIT, NETWORK_FEES, Account, PerDeal, PerWallet
+from .chart import EXTERNAL_TON, NETWORK_FEES, Account, PerDeal, PerWallet
 from .events import DepositSeen
 from .ledger import Line
 from .models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
@@ -32,14 +32,16 @@ class MissingLink(Exception):
 def book(*, wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> None:
     """Book the next chain transaction of a locked wallet: its row, journals, deposit or landing.
 
-    One that is booked already is passed over.
+    One that is booked already is passed over. A chain transaction whose predecessor is older than
+    the last one booked is no gap: an account that a block leaves without a state (a bounced
+    transfer, storage that ate the last nano) begins anew at 0.
 
     Raises:
-        MissingLink: `tx` does not follow the last one booked; nothing was written.
+        MissingLink: `tx` follows one that is not booked yet; nothing was written.
     """
     if tx.lt <= wallet.last_lt:
         return
-    if tx.prev_trans_lt != wallet.last_lt:
+    if tx.prev_trans_lt > wallet.last_lt:
         raise MissingLink(wallet.address)
     is_ours = tx.in_msg is not None and tx.in_msg.is_external
     row = _book_out(wallet, tx, at) if is_ours else _book_in(wallet, tx, at)
@@ -75,8 +77,6 @@ def _post_received(wallet: Wallet, message: Message, row: TonTransaction, at: dt
     account: Account
     if message.bounced:
         account = PerWallet.BOUNCED.of(wallet.subwallet)
-    elif Wallet.objects.filter(address=message.source).exists():
-        account = IN_TRANSIT
     elif escrow is not None:
         account = PerDeal.DEPOSIT_PENDING.of(escrow.reference)
     else:
@@ -90,7 +90,7 @@ def _post_received(wallet: Wallet, message: Message, row: TonTransaction, at: dt
     )
     if message.bounced:
         _make_whole(wallet, message, row, at)
-    elif escrow is not None and account == PerDeal.DEPOSIT_PENDING.of(escrow.reference):
+    elif escrow is not None:
         _note_deposit(escrow, row, at)
 
 
@@ -122,12 +122,15 @@ def _book_out(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonTrans
         return _book_foreign(wallet, tx, at)
     _expire_rivals(wallet, attempt, at)
     sent = _expected_out(attempt, tx)
+    if tx.description.aborted:
+        freeze(wallet=wallet, reason=f"a message of ours was aborted ({tx.hash})", at=at)
+    else:
+        wallet.expected_seqno += 1
     attempt.sent_nano = sent.value if sent else 0
     attempt.out_msg_hash = sent.hash if sent else ""
     attempt.state = TonTransaction.State.LANDED if sent else TonTransaction.State.FAILED
     _put_chain_facts(attempt, tx)
     attempt.save()
-    wallet.expected_seqno += 1
     settlement = _lock_settlement(attempt)
     if sent:
         ledger.post(
@@ -159,9 +162,15 @@ def _expire_rivals(wallet: Wallet, attempt: TonTransaction, at: dt.datetime) -> 
     """One message per seqno can land: the other live attempt of this wallet never will."""
     if attempt.state == TonTransaction.State.EXPIRED:
         freeze(wallet=wallet, reason="an attempt landed after it had expired", at=at)
-    TonTransaction.objects.filter(
+    rivals = TonTransaction.objects.filter(
         wallet=wallet, direction=TonTransaction.Direction.OUT, state__in=TonTransaction.LIVE
-    ).exclude(pk=attempt.pk).update(state=TonTransaction.State.EXPIRED)
+    ).exclude(pk=attempt.pk)
+    for rival in rivals:
+        rival.state = TonTransaction.State.EXPIRED
+        rival.save(update_fields=["state"])
+        if rival.settlement_id != attempt.settlement_id:
+            why = "another message of its wallet landed"
+            settlements.try_anew(settlement=_lock_settlement(rival), why=why, at=at)
 
 
 def _expected_out(attempt: TonTransaction, tx: ChainTransaction) -> Message | None:

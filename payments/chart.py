@@ -15,9 +15,6 @@ EXTERNAL_TON = Account("EXTERNAL_TON")
 NETWORK_FEES = Account("NETWORK_FEES")
 """What the chain took, less what refunds contributed."""
 
-IN_TRANSIT = Account("IN_TRANSIT")
-PLATFORM_TREASURY = Account("PLATFORM_TREASURY")
-
 HUBS = frozenset({EXTERNAL_TON, NETWORK_FEES})
 """May go below zero; they keep no running balance, since every deposit would queue on one row."""
 

@@ -13,7 +13,7 @@ from .chart import PerDeal
 from .events import DepositConfirmed
 from .ledger import Line
 from .models import ChainCursor, Deposit, Escrow, Journal
-from .tiers import FUNDING_TOLERANCE_NANO, REVIEW_ABOVE_NANO
+from .tiers import REVIEW_ABOVE_NANO, least_funding
 
 ACTOR = Actor.system("deposit-watcher")
 
@@ -33,12 +33,16 @@ def ready_deposits() -> list[int]:
 def apply_rule(*, deposit_id: int, at: dt.datetime) -> None:
     """Fund the escrow with a confirmed deposit, or set it aside for an operator.
 
-    A deposit that still confirms, or was decided before, is left as it is. Money set aside stays in
-    DEPOSIT_PENDING.
+    A deposit that still confirms, was decided before, or is not there (an event may outlive a
+    database restored from a backup) is left as it is. Money set aside stays in DEPOSIT_PENDING.
     """
-    escrow = Escrow.objects.select_for_update(no_key=True).get(
-        deposits__chain_transaction_id=deposit_id
+    escrow = (
+        Escrow.objects.select_for_update(no_key=True, of=("self",))
+        .filter(deposits__chain_transaction_id=deposit_id)
+        .first()
     )
+    if escrow is None:
+        return
     deposit = Deposit.objects.get(pk=deposit_id)
     cursor = ChainCursor.objects.get()
     if deposit.state != Deposit.State.CONFIRMING or deposit.confirmed_at_seqno > cursor.seqno:
@@ -57,7 +61,7 @@ def _needs_operator(escrow: Escrow, deposit: Deposit) -> str:
         return f"the escrow is {escrow.state}"
     if deposit.amount_nano > escrow.price_nano:
         return "more than the price"
-    if deposit.amount_nano < escrow.price_nano - FUNDING_TOLERANCE_NANO:
+    if deposit.amount_nano < least_funding(escrow.price_nano):
         return "less than the price"
     if deposit.amount_nano > REVIEW_ABOVE_NANO:
         return "a sum that an operator approves"

@@ -46,11 +46,14 @@ WORKING = (Settlement.State.QUEUED, Settlement.State.SIGNED, Settlement.State.SU
 
 
 class NotNow(Exception):
-    """This settlement cannot go on at present; it waits, and says for what."""
+    """This settlement cannot go on at present; it waits, and says for what.
 
-    def __init__(self, waiting_for: str, retry_in: dt.timedelta) -> None:
+    `stuck` says, without figures, why it will not go on before somebody has acted.
+    """
+
+    def __init__(self, waiting_for: str, retry_in: dt.timedelta, *, stuck: str = "") -> None:
         super().__init__(waiting_for)
-        self.waiting_for, self.retry_in = waiting_for, retry_in
+        self.waiting_for, self.retry_in, self.stuck = waiting_for, retry_in, stuck
 
 
 class LeaseLost(Exception):
@@ -85,6 +88,9 @@ class Executor:
                 self._step(pk)
             except LeaseLost:
                 logger.warning("settlement %s is in other hands", pk)
+            except Exception as problem:  # one that fails keeps no other one waiting
+                logger.exception("settlement %s", pk)
+                self._finish(pk, NotNow(f"an error to be mended: {problem!r}", MUCH_LATER))
         return len(leased)
 
     def _take(self, at_most: int) -> list[uuid.UUID]:
@@ -166,6 +172,10 @@ class Executor:
         settlement = self._lock(pk)
         if settlement.state != Settlement.State.QUEUED:
             raise LeaseLost
+        if wallet.public_key != self._signer.public_key:
+            reason = "the wallet belongs to another mnemonic"
+            settlements.give_up(settlement=settlement, reason=reason, at=now)
+            return reason
         if wallet.frozen_at is not None:
             reason = f"the wallet is frozen: {wallet.frozen_reason}"
             settlements.give_up(settlement=settlement, reason=reason, at=now)
@@ -234,7 +244,11 @@ class Executor:
 
     def _broadcast(self, pk: uuid.UUID) -> None:
         """Send the stored bytes. Whatever the answer, or none: they may land now."""
-        attempt = TonTransaction.objects.get(settlement=pk, state__in=TonTransaction.LIVE)
+        attempt = TonTransaction.objects.filter(
+            settlement=pk, state__in=TonTransaction.LIVE
+        ).first()
+        if attempt is None:
+            return
         assert attempt.valid_until_at is not None
         assert attempt.boc is not None
         if timezone.now() >= attempt.valid_until_at:
@@ -320,6 +334,10 @@ class Executor:
     def _finish(self, pk: uuid.UUID, wait: NotNow | None = None) -> None:
         """Give the lease back; a settlement that waits says for what and until when."""
         mine = Settlement.objects.filter(pk=pk, lease_owner=self._lease)
+        if wait is not None and wait.stuck:
+            with transaction.atomic():
+                settlement = Settlement.objects.get(pk=pk)
+                settlements.tell_stuck(settlement=settlement, reason=wait.stuck, at=timezone.now())
         if wait is not None:
             mine.filter(state__in=WORKING).update(
                 waiting_for=wait.waiting_for[:300], due_at=timezone.now() + wait.retry_in
@@ -334,9 +352,10 @@ def _destination(settlement: Settlement) -> Destination:
     except AddressCoolingDown as cooling:
         raise NotNow(str(cooling), MUCH_LATER) from cooling
     if destination is None:
-        with transaction.atomic():
-            settlements.tell_stuck(settlement=settlement, reason="no payout address", at=now)
-        raise NotNow("a payout address", MUCH_LATER)
+        raise NotNow("a payout address", MUCH_LATER, stuck="no payout address")
+    if Wallet.objects.filter(address=destination.address).exists():
+        wanted = "a payout address that is not a deal's own"
+        raise NotNow(wanted, MUCH_LATER, stuck="the payout address is a deal's own")
     return destination
 
 
@@ -354,7 +373,8 @@ def _check_balance(settlement: Settlement, wallet: Wallet, sight: Sight) -> None
     available_nano = min(sight.balance_nano, wallet.balance_nano)
     shortfall_nano = debts_nano + sight.quote_nano - available_nano
     if shortfall_nano > 0:
-        raise NotNow(f"{shortfall_nano} nanoTON more at {wallet.address}", MUCH_LATER)
+        wanted = f"{shortfall_nano} nanoTON more for debts and fee"
+        raise NotNow(wanted, MUCH_LATER, stuck="the wallet cannot pay the fee")
 
 
 def _can_never_land(attempt: TonTransaction) -> bool:

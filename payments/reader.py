@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from .booking import MissingLink, book
 from .models import ChainCursor, Wallet
-from .ton.client import TonClient
+from .ton.client import TonClient, TonUnavailable
 from .ton.schema import MASTERCHAIN_PREFIX, Block, ChainTransaction
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,8 @@ def store_block(
 ) -> None:
     """Book what block `seqno` brought our wallets and advance the cursor, in one commit.
 
-    A wallet with chain transactions that we have not booked is caught up from its account first.
+    A wallet with chain transactions that we have not booked is caught up from its account first,
+    in addition to what the block shows of it.
 
     Raises:
         TonUnavailable: a wallet could not be caught up; nothing of this block was booked.
@@ -70,10 +71,15 @@ def store_block(
     wanted = {address: by_address[address] for address in ours}
     try:
         _commit_block(seqno, block_at, wanted)
-    except MissingLink:
-        for address in wanted:
-            wanted[address] = _missed(client, address, up_to_seqno=seqno)
-        _commit_block(seqno, block_at, wanted)
+    except MissingLink as missing:
+        logger.warning("catching up %s before block %s", missing, seqno)
+        for address, shown in wanted.items():
+            known = {tx.lt: tx for tx in _missed(client, address, up_to_seqno=seqno)}
+            wanted[address] = list({**known, **{tx.lt: tx for tx in shown}}.values())
+        try:
+            _commit_block(seqno, block_at, wanted)
+        except MissingLink as still:
+            raise TonUnavailable(reason=f"the history of {still} is incomplete") from still
 
 
 def _commit_block(
@@ -94,7 +100,6 @@ def _commit_block(
 
 def _missed(client: TonClient, address: str, *, up_to_seqno: int) -> list[ChainTransaction]:
     last_lt = Wallet.objects.values_list("last_lt", flat=True).get(address=address)
-    logger.warning("catching up %s from lt %s", address, last_lt)
     return [
         tx
         for tx in client.account_chain_transactions(address, after_lt=last_lt)

@@ -18,8 +18,9 @@ from advertmarket.ton_address import parse_address
 from . import ledger, settlements
 from .chart import PerDeal
 from .ledger import InsufficientFunds, Line
-from .models import ChainCursor, Escrow, Journal, Settlement
+from .models import ChainCursor, Deposit, Escrow, Journal, Settlement
 from .pause import PayoutsPaused, confirm_epoch
+from .tiers import least_funding
 from .wallets import NoWalletReady, take_wallet
 
 __all__ = [
@@ -81,8 +82,8 @@ def open_escrow(
         NoWalletReady: no checked address is in stock; try again in seconds.
         EscrowExists: the deal has one.
     """
-    wallet = take_wallet(reference=reference)
-    with constraints({"escrows_pkey": EscrowExists()}):
+    with constraints({"wallets_reference_key": EscrowExists(), "escrows_pkey": EscrowExists()}):
+        wallet = take_wallet(reference=reference)
         Escrow.objects.create(
             reference=reference,
             wallet=wallet,
@@ -105,12 +106,13 @@ def set_refund_destination(
     """
     raw = parse_address(address, network=settings.TON_NETWORK)
     escrow = _lock(reference)
-    if escrow.deposits.exists():
+    if _has_paid(escrow):
         raise EscrowNotEmpty
-    accounts.keep_pii(
+    accounts.store_address(
         user_id=user_id,
         field=REFUND_FIELD.format(reference=reference),
-        value={"address": raw, "comment": comment},
+        address=raw,
+        comment=comment,
         at=at,
     )
     escrow.refund_user_id = user_id
@@ -121,19 +123,23 @@ def set_refund_destination(
 def close_escrow(*, reference: UUID, actor: Actor, at: dt.datetime) -> None:
     """Close the escrow of a deal that ends unpaid. Asked again, it changes nothing.
 
+    A deposit that is too small to fund the deal (anyone can send a nano) does not keep it open:
+    the money stays in DEPOSIT_PENDING, set aside for an operator.
+
     Raises:
-        EscrowNotEmpty: a deposit has arrived.
+        EscrowNotEmpty: a deposit has arrived that pays the price, or is not decided yet.
         ChainBehind: the payment deadline has passed, and the chain is not read that far.
     """
     escrow = _lock(reference)
     if escrow.state == Escrow.State.CLOSED:
         return
-    if escrow.deposits.exists():
-        raise EscrowNotEmpty
+    # The cursor first: the reader commits both together, so what it has read is then seen below.
     cursor = ChainCursor.objects.first()
     deadline_at = escrow.payment_deadline_at
     if at >= deadline_at and (cursor is None or cursor.block_at < deadline_at):
         raise ChainBehind
+    if _has_paid(escrow):
+        raise EscrowNotEmpty
     escrow.state, escrow.ended_at = Escrow.State.CLOSED, at
     escrow.save(update_fields=["state", "ended_at"])
 
@@ -176,6 +182,13 @@ def release_escrow(
         payee_id=owner_id,
         amount_nano=share,
         at=at,
+    )
+
+
+def _has_paid(escrow: Escrow) -> bool:
+    deposits = escrow.deposits.all()
+    return any(deposit.state == Deposit.State.CONFIRMING for deposit in deposits) or (
+        sum(deposit.amount_nano for deposit in deposits) >= least_funding(escrow.price_nano)
     )
 
 

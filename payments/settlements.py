@@ -76,8 +76,12 @@ def landed(*, settlement: Settlement, at: dt.datetime) -> None:
 
 @requires_transaction
 def try_anew(*, settlement: Settlement, why: str, at: dt.datetime) -> None:
-    """The attempt is over and paid nobody: queue another, or call an operator after the fifth."""
-    if settlement.attempts >= MAX_ATTEMPTS:
+    """The attempt is over and paid nobody: queue another, or call an operator after the fifth.
+
+    An attempt that was never broadcast (a pause, a crash) is no failure.
+    """
+    sent = settlement.chain_transactions.filter(broadcast_at__isnull=False).count()
+    if sent >= MAX_ATTEMPTS:
         give_up(settlement=settlement, reason=f"{MAX_ATTEMPTS} attempts failed: {why}", at=at)
         return
     move(

@@ -33,8 +33,11 @@ def execute_settlements() -> None:
 def apply_deposits() -> None:
     """Apply the rule of every deposit that has its confirmations."""
     for deposit_id in ready_deposits():
-        with transaction.atomic():
-            apply_rule(deposit_id=deposit_id, at=timezone.now())
+        try:
+            with transaction.atomic():
+                apply_rule(deposit_id=deposit_id, at=timezone.now())
+        except Exception:  # one that cannot be decided keeps no other one waiting
+            logger.exception("deposit %s", deposit_id)
 
 
 @shared_task(name="payments.tasks.prepare_wallets", ignore_result=True)

@@ -11,7 +11,7 @@ REVIEW_ABOVE_NANO = 1_000 * NANO_PER_TON
 """A deal's sum above this needs an operator beside its confirmations."""
 
 FUNDING_TOLERANCE_NANO = 1_000_000
-"""0.001 TON: a deposit short by up to this funds the deal; the commission bears the shortfall."""
+"""0.001 TON, the most that a deposit may be short; the commission bears the shortfall."""
 
 
 def confirmations_needed(sum_nano: int) -> int:
@@ -19,3 +19,8 @@ def confirmations_needed(sum_nano: int) -> int:
     if sum_nano <= 100 * NANO_PER_TON:
         return 1
     return 3 if sum_nano <= 1_000 * NANO_PER_TON else 5
+
+
+def least_funding(price_nano: int) -> int:
+    """Return the smallest deposit (nanoTON) that funds a price; a thousandth short at the most."""
+    return price_nano - min(FUNDING_TOLERANCE_NANO, price_nano // 1_000)

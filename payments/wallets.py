@@ -14,15 +14,18 @@ from django.utils.translation import gettext_lazy as _
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 
-from .models import Wallet
+from .models import ChainCursor, Wallet
 from .ton import wallet as ton
 from .ton.client import TonClient
 
 logger = logging.getLogger(__name__)
 
 TREASURY = 0
-STOCK = 5
+STOCK = 20
 """How many unused addresses are kept ready, so that no deal waits for the chain."""
+
+_MOST_ASKED = 50
+"""How many addresses one refill asks the chain about: strangers may have used the next ones."""
 
 
 class NoWalletReady(DomainError):
@@ -65,15 +68,20 @@ def freeze(*, wallet: Wallet, reason: str, at: dt.datetime) -> None:
 def refill_stock(client: TonClient, *, at: dt.datetime) -> int:
     """Add addresses until the stock is full, and the treasury if it is missing; return how many.
 
+    None is added before the chain reader has its cursor: it would not see what they receive.
     An address that has chain transactions already is skipped: our public key is visible after the
     first deployment, so anyone can use the next addresses.
     """
+    if not ChainCursor.objects.exists():
+        return 0
     added = 0
     if not Wallet.objects.filter(subwallet=TREASURY).exists():
         _add(TREASURY, at)
         added += 1
     ready = Wallet.objects.filter(reference=None, last_lt=0, subwallet__gt=TREASURY).count()
-    while ready < STOCK:
+    for _asked in range(_MOST_ASKED):
+        if ready >= STOCK:
+            break
         subwallet = _next_subwallet()
         address = ton.subwallet_address(settings.TON_WALLET_PUBLIC_KEY, subwallet)
         if client.wallet_state(address).last_transaction_lt:

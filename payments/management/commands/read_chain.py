@@ -10,7 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
-from django.db.utils import InterfaceError, OperationalError
 
 from advertmarket.wake import wake_after_commit
 from payments.reader import read_new_blocks
@@ -40,8 +39,13 @@ class Command(BaseCommand):
         while not stop.is_set():
             try:
                 done = read_new_blocks(reader, at_most=BLOCKS_PER_TURN, should_stop=stop.is_set)
-            except (TonUnavailable, OperationalError, InterfaceError) as problem:
-                logger.warning("waiting %s s: %s", backoff_s, problem)
+            except TonUnavailable as away:
+                logger.warning("waiting %s s: %s", backoff_s, away)
+                stop.wait(backoff_s)
+                backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+                continue
+            except Exception:  # whatever it is: a block is never skipped, and the log says why
+                logger.exception("waiting %s s", backoff_s)
                 close_old_connections()
                 stop.wait(backoff_s)
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
