@@ -8,7 +8,10 @@ from collections import deque
 
 
 class Breaker:
-    """Opens for 30 s when at least half of the last 20 calls failed; then one call may try."""
+    """Opens for 30 s at a failure when at least half of the last 20 calls failed.
+
+    After that it takes one more failure to open it again, until most of the last 20 went well.
+    """
 
     WINDOW = 20
     OPEN_S = 30.0
@@ -29,4 +32,3 @@ class Breaker:
             full = len(self._outcomes) == self.WINDOW
             if not ok and full and self._outcomes.count(False) * 2 >= self.WINDOW:
                 self._open_until = time.monotonic() + self.OPEN_S
-                self._outcomes.clear()

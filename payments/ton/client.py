@@ -16,13 +16,21 @@ import httpx
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from prometheus_client import Counter, Gauge
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from advertmarket.errors import Code, DomainError
 from advertmarket.ratelimit import RedisAway, take
 
 from .breaker import Breaker
-from .schema import Block, ChainTransaction, SourceFees, WalletState
+from .schema import (
+    AddressState,
+    Block,
+    ChainTransaction,
+    ChainTransactions,
+    Fees,
+    Head,
+    WalletState,
+)
 from .wallet import FeeQuestion
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,6 +40,7 @@ PAGE = 1000
 
 _PAYOUT_SHARE_RPS = 3
 _READ_TRIES = 4
+_RETRY_AFTER_MAX_S = 10
 _CALLS = Counter("ton_calls_total", "Calls to TON Center", ["method", "outcome"])
 _BREAKER_OPEN = Gauge("ton_breaker_open", "1 while calls to TON Center are refused unasked")
 
@@ -63,7 +72,7 @@ class TonClient:
 
     def head(self) -> Block:
         """Return the last masterchain block that the indexer has."""
-        return Block.model_validate(self._read("masterchainInfo")["last"])
+        return self._read(Head, "masterchainInfo").last
 
     def block_chain_transactions(self, seqno: int) -> list[ChainTransaction]:
         """Return every chain transaction that masterchain block `seqno` committed, by lt.
@@ -79,26 +88,28 @@ class TonClient:
 
     def received(self, msg_hash: str) -> ChainTransaction | None:
         """Return the recipient's chain transaction of a message (hex hash), once there is one."""
-        answer = self._read(
-            "transactionsByMessage", {"msg_hash": msg_hash, "direction": "in", "limit": 1}
-        )
-        found = self._parse_list(answer)
+        found = self._read(
+            ChainTransactions,
+            "transactionsByMessage",
+            {"msg_hash": msg_hash, "direction": "in", "limit": 1},
+        ).transactions
         return found[0] if found else None
 
     def wallet_state(self, address: str) -> WalletState:
         """Return seqno, balance (nanoTON) and status of a raw address."""
-        return self._validated(
-            WalletState, self._read("walletInformation", {"address": address, "use_v2": "false"})
-        )
+        return self._read(WalletState, "walletInformation", {"address": address, "use_v2": "false"})
 
     def is_active(self, address: str) -> bool:
         """Return whether a contract is deployed at a raw address."""
-        answer = self._read("addressInformation", {"address": address, "use_v2": "false"})
-        return bool(answer.get("status") == "active")
+        state = self._read(
+            AddressState, "addressInformation", {"address": address, "use_v2": "false"}
+        )
+        return state.status == "active"
 
     def estimate_fee(self, address: str, question: FeeQuestion) -> int:
         """Return the emulated fee of a transfer in nanoTON, accrued storage included."""
         answer = self._read(
+            Fees,
             "estimateFee",
             json={
                 "address": address,
@@ -108,7 +119,7 @@ class TonClient:
                 "ignore_chksig": True,
             },
         )
-        return self._validated(SourceFees, answer["source_fees"]).total_nano
+        return answer.source_fees.total_nano
 
     def send(self, boc_base64: str) -> str:
         """Broadcast a signed message once and return what was answered, for the record.
@@ -126,16 +137,18 @@ class TonClient:
     def _pages(self, method: str, params: dict[str, Any]) -> list[ChainTransaction]:
         found: list[ChainTransaction] = []
         while True:
-            page = self._parse_list(
-                self._read(method, {**params, "limit": PAGE, "offset": len(found), "sort": "asc"})
-            )
+            page = self._read(
+                ChainTransactions,
+                method,
+                {**params, "limit": PAGE, "offset": len(found), "sort": "asc"},
+            ).transactions
             found += page
             if len(page) < PAGE:
                 return found
 
     def _read(
-        self, method: str, params: dict[str, Any] | None = None, json: Any = None
-    ) -> dict[str, Any]:
+        self, answer: type[M], method: str, params: dict[str, Any] | None = None, json: Any = None
+    ) -> M:
         problem = ""
         for attempt in range(_READ_TRIES):
             if attempt:
@@ -146,11 +159,10 @@ class TonClient:
                 problem = str(error.facts["reason"])
                 continue
             if response.status_code == httpx.codes.OK:
-                answer: dict[str, Any] = response.json()
-                return answer
+                return _parsed(answer, response)
             problem = f"{response.status_code} {_error_text(response)}"
             if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-                time.sleep(min(float(response.headers.get("Retry-After", 1)), 10))
+                time.sleep(_retry_after_s(response))
             elif response.status_code < 500:
                 break
         raise TonUnavailable(reason=f"{method}: {problem}")
@@ -182,15 +194,6 @@ class TonClient:
         except RedisAway:
             time.sleep(1 / self._rate)
 
-    def _parse_list(self, answer: dict[str, Any]) -> list[ChainTransaction]:
-        return [self._validated(ChainTransaction, item) for item in answer["transactions"]]
-
-    def _validated(self, model: type[M], answer: Any) -> M:
-        try:
-            return model.model_validate(answer)
-        except ValidationError as error:
-            raise TonUnavailable(reason=f"an answer that makes no sense: {error}") from error
-
 
 @functools.cache
 def reading() -> TonClient:
@@ -204,8 +207,22 @@ def for_payouts() -> TonClient:
     return TonClient(for_payouts=True)
 
 
+def _parsed(model: type[M], response: httpx.Response) -> M:
+    try:
+        return model.model_validate(response.json())
+    except (ValueError, TypeError, OverflowError, OSError) as error:
+        raise TonUnavailable(reason=f"an answer that makes no sense: {error}") from error
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    asked = response.headers.get("Retry-After", "")
+    return min(int(asked), _RETRY_AFTER_MAX_S) if asked.isdecimal() else 1
+
+
 def _error_text(response: httpx.Response) -> str:
     try:
-        return str(response.json().get("error", ""))[:200].replace("\n", " ")
+        answer = response.json()
     except ValueError:
-        return response.text[:200]
+        answer = None
+    text = answer.get("error", "") if isinstance(answer, dict) else response.text
+    return str(text)[:200].replace("\n", " ")

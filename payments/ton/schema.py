@@ -44,6 +44,12 @@ class Block(_Answer):
     gen_utime: UnixTime
 
 
+class Head(_Answer):
+    """What `masterchainInfo` answers."""
+
+    last: Block
+
+
 class MessageContent(_Answer):
     """A message's body, by its hash."""
 
@@ -108,10 +114,22 @@ class ChainTransaction(_Answer):
         return self.description.bounce is not None and bool(self.out_msgs)
 
 
+class ChainTransactions(_Answer):
+    """A page of chain transactions."""
+
+    transactions: list[ChainTransaction]
+
+
+class AddressState(_Answer):
+    """What `addressInformation` answers."""
+
+    status: str
+
+
 class WalletState(_Answer):
     """A wallet as the indexer knows it; seqno is 0 and status not "active" before deployment."""
 
-    balance: Whole = 0
+    balance: Whole
     seqno: Whole = 0
     status: str = "uninit"
     last_transaction_lt: Whole = 0
@@ -125,12 +143,18 @@ class WalletState(_Answer):
 class SourceFees(_Answer):
     """The parts of an emulated fee, in nanoTON."""
 
-    in_fwd_fee: Whole = 0
-    storage_fee: Whole = 0
-    gas_fee: Whole = 0
-    fwd_fee: Whole = 0
+    in_fwd_fee: Whole
+    storage_fee: Whole
+    gas_fee: Whole
+    fwd_fee: Whole
 
     @property
     def total_nano(self) -> int:
         """What the sender's account would pay."""
         return self.in_fwd_fee + self.storage_fee + self.gas_fee + self.fwd_fee
+
+
+class Fees(_Answer):
+    """What `estimateFee` answers."""
+
+    source_fees: SourceFees
