@@ -48,7 +48,7 @@ def book(*, wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> None:
     _post_fee(wallet, tx, row, at)
     wallet.balance_nano += row.received_nano - row.sent_nano - row.fee_nano
     wallet.last_lt, wallet.last_hash = tx.lt, tx.hash
-    if row.chain_balance_nano != wallet.balance_nano:
+    if row.chain_balance_nano not in (None, wallet.balance_nano):
         freeze(wallet=wallet, reason="its balance on chain differs from the books", at=at)
     wallet.save()
 
@@ -244,4 +244,4 @@ def _post_fee(wallet: Wallet, tx: ChainTransaction, row: TonTransaction, at: dt.
 def _put_chain_facts(row: TonTransaction, tx: ChainTransaction) -> None:
     row.lt, row.tx_hash, row.mc_seqno, row.chain_at = tx.lt, tx.hash, tx.mc_block_seqno, tx.now
     state = tx.account_state_after
-    row.chain_balance_nano = state.balance if state else 0
+    row.chain_balance_nano = state.balance if state else None

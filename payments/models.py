@@ -262,7 +262,7 @@ class TonTransaction(models.Model):
     received_nano = models.BigIntegerField(default=0)
     sent_nano = models.BigIntegerField(default=0)
     fee_nano = models.BigIntegerField(default=0)
-    chain_balance_nano = models.BigIntegerField(null=True)
+    chain_balance_nano = models.BigIntegerField(null=True)  # shown for a block's last one only
     source = models.CharField(max_length=67, blank=True)
     out_msg_hash = models.CharField(max_length=64, blank=True)
 
@@ -309,7 +309,6 @@ class TonTransaction(models.Model):
                         lt__isnull=False,
                         mc_seqno__isnull=False,
                         chain_at__isnull=False,
-                        chain_balance_nano__isnull=False,
                     )
                     & ~Q(tx_hash="")
                 ),

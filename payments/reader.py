@@ -69,6 +69,7 @@ def store_block(
         Wallet.objects.filter(address__in=list(by_address)).values_list("address", flat=True)
     )
     wanted = {address: by_address[address] for address in ours}
+    _refuse_unfinished(wanted)
     try:
         _commit_block(seqno, block_at, wanted)
     except MissingLink as missing:
@@ -76,6 +77,7 @@ def store_block(
         for address, shown in wanted.items():
             known = {tx.lt: tx for tx in _missed(client, address, up_to_seqno=seqno)}
             wanted[address] = list({**known, **{tx.lt: tx for tx in shown}}.values())
+        _refuse_unfinished(wanted)
         try:
             _commit_block(seqno, block_at, wanted)
         except MissingLink as still:
@@ -96,6 +98,13 @@ def _commit_block(
                 book(wallet=wallet, tx=tx, at=at)
         cursor.seqno, cursor.block_at, cursor.read_at = seqno, block_at, at
         cursor.save()
+
+
+def _refuse_unfinished(wanted: dict[str, list[ChainTransaction]]) -> None:
+    """Of a block's chain transactions of one account, the last one shows the balance it left."""
+    for address, shown in wanted.items():
+        if shown and max(shown, key=lambda tx: tx.lt).account_state_after is None:
+            raise TonUnavailable(reason=f"the balance of {address} after the block is not shown")
 
 
 def _missed(client: TonClient, address: str, *, up_to_seqno: int) -> list[ChainTransaction]:

@@ -53,8 +53,7 @@ SELECT wallet.subwallet, wallet.balance_nano, coalesce(last.chain_balance_nano, 
   FROM wallets wallet
   LEFT JOIN LATERAL (
       SELECT chain_balance_nano FROM ton_transactions
-       WHERE wallet_id = wallet.subwallet AND lt IS NOT NULL
-       ORDER BY lt DESC LIMIT 1) AS last ON true
+       WHERE wallet_id = wallet.subwallet AND lt = wallet.last_lt) AS last ON true
   LEFT JOIN LATERAL (
       SELECT sum(CASE WHEN debit = 'EXTERNAL_TON' THEN amount_nano ELSE -amount_nano END) AS nano
         FROM ledger_postings WHERE wallet_id = wallet.subwallet) AS books ON true
