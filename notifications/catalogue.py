@@ -1,0 +1,208 @@
+"""Who hears what: a line per event and audience, its words, and the buttons under them.
+
+Texts are in the HTML of the Bot API; {placeholders} are the facts of `facts.py`, escaped. Adding a
+notice is adding a line here, and its translation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.events import PayoutAddressChanged
+from advertmarket.messaging.events import Event
+from deals import events as deals
+from payments.events import SettlementConfirmed, SettlementStuck
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A button that does something with the deal: `action` is what `deals.bot` listens for."""
+
+    label: Promise
+    action: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What one audience hears of an event; `when` leaves out events that it does not concern."""
+
+    template: str
+    event: type[Event]
+    to: Callable[[Any], int]
+    text: Promise
+    choices: tuple[Choice, ...] = ()
+    about_money: bool = False
+    when: Callable[[Any], bool] = lambda _event: True
+
+
+def _advertiser(event: deals.DealEvent) -> int:
+    return event.advertiser_id
+
+
+def _owner(event: deals.DealEvent) -> int:
+    return event.owner_id
+
+
+def _payee(event: SettlementConfirmed | SettlementStuck) -> int:
+    return event.payee_id
+
+
+def _user(event: PayoutAddressChanged) -> int:
+    return event.user_id
+
+
+def _is_payout(event: SettlementConfirmed | SettlementStuck) -> bool:
+    return event.kind == "PAYOUT"
+
+
+_ON_OFFER = (Choice(_("Accept"), "accept"), Choice(_("Reject"), "reject"))
+_ON_DRAFT = (Choice(_("Approve"), "approve"), Choice(_("Ask for a revision"), "revise"))
+
+NOTICES = (
+    Notice(
+        "NEW_OFFER",
+        deals.OfferSubmitted,
+        _owner,
+        _("<b>New offer</b> for {channel}: {price} TON"),
+        choices=_ON_OFFER,
+    ),
+    Notice(
+        "OFFER_ACCEPTED",
+        deals.OfferAccepted,
+        _advertiser,
+        _(
+            "<b>{channel} accepted your offer.</b>\n\nOpen the deal, say where a refund would go, "
+            "and pay {price} TON to the address that is shown there."
+        ),
+    ),
+    Notice(
+        "OFFER_REJECTED",
+        deals.OfferRejected,
+        _advertiser,
+        _("{channel} declined your offer of {price} TON."),
+    ),
+    Notice(
+        "ESCROW_FUNDED",
+        deals.DealFunded,
+        _owner,
+        _("<b>{price} TON for {channel} are in escrow.</b>\n\nOpen the deal and submit the ad."),
+        about_money=True,
+    ),
+    Notice(
+        "ESCROW_FUNDED",
+        deals.DealFunded,
+        _advertiser,
+        _(
+            "<b>Your deposit of {price} TON arrived.</b>\n\nIt stays in escrow while {channel} "
+            "prepares the ad."
+        ),
+        about_money=True,
+    ),
+    Notice(
+        "CREATIVE_SUBMITTED",
+        deals.CreativeSubmitted,
+        _advertiser,
+        _("<b>{channel} sent the ad for your approval.</b>"),
+        choices=_ON_DRAFT,
+    ),
+    Notice(
+        "REVISION_REQUESTED",
+        deals.RevisionRequested,
+        _owner,
+        _("<b>The advertiser asks for another version of the ad</b> for {channel}."),
+    ),
+    Notice(
+        "CREATIVE_APPROVED",
+        deals.CreativeApproved,
+        _owner,
+        _("<b>The ad for {channel} is approved.</b>\n\nOpen the deal and publish or schedule it."),
+    ),
+    Notice(
+        "PUBLISHED",
+        deals.PostPublished,
+        _advertiser,
+        _("<b>Your ad is published in {channel}.</b>\n\nFrom now on we check that it stays up."),
+    ),
+    Notice(
+        "PUBLISHED",
+        deals.PostPublished,
+        _owner,
+        _(
+            "<b>The ad is published in {channel}.</b>\n\nLeave it as it is until the checks are "
+            "done; then you are paid."
+        ),
+    ),
+    Notice(
+        "DELIVERY_VERIFIED",
+        deals.DeliveryVerified,
+        _owner,
+        _("<b>The ad in {channel} passed all checks.</b>\n\nYour payout is on its way."),
+        about_money=True,
+    ),
+    Notice(
+        "DELIVERY_VERIFIED",
+        deals.DeliveryVerified,
+        _advertiser,
+        _("<b>Your ad in {channel} stayed up as agreed.</b>\n\nThe channel is being paid."),
+        about_money=True,
+    ),
+    Notice(
+        "PAYOUT_SENT",
+        SettlementConfirmed,
+        _payee,
+        _("<b>{amount} TON were paid out to you.</b>\n\nOn the chain: <code>{tx_hash}</code>"),
+        about_money=True,
+        when=_is_payout,
+    ),
+    Notice(
+        "PAYOUT_UNCLAIMED",
+        SettlementStuck,
+        _payee,
+        _(
+            "<b>Your payout of {amount} TON waits.</b>\n\nOpen the app and check your payout "
+            "address. If it is right, there is nothing to do: we are looking into it."
+        ),
+        about_money=True,
+        when=_is_payout,
+    ),
+    Notice(
+        "PAYOUT_ADDRESS_CHANGED",
+        PayoutAddressChanged,
+        _user,
+        _(
+            "<b>Your payouts go to {address}</b> from {effective_at} on.\n\nIf that was not you, "
+            "change the address back in the app and write to support at once."
+        ),
+        about_money=True,
+    ),
+    Notice(
+        "DEAL_CANCELLED",
+        deals.DealCancelled,
+        _advertiser,
+        _("The deal with {channel} over {price} TON was cancelled."),
+    ),
+    Notice(
+        "DEAL_CANCELLED",
+        deals.DealCancelled,
+        _owner,
+        _("The deal for {channel} over {price} TON was cancelled."),
+        when=lambda event: event.from_status != "DRAFT",
+    ),
+    Notice(
+        "DEAL_EXPIRED",
+        deals.DealExpired,
+        _advertiser,
+        _("The deal with {channel} over {price} TON expired: its deadline passed."),
+    ),
+    Notice(
+        "DEAL_EXPIRED",
+        deals.DealExpired,
+        _owner,
+        _("The deal for {channel} over {price} TON expired: its deadline passed."),
+    ),
+)

@@ -1,0 +1,78 @@
+"""Telling people about facts."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from accounts.selectors import UserView, get_user
+from advertmarket.actors import Actor
+from advertmarket.db import requires_transaction
+from advertmarket.messaging.events import Event
+from advertmarket.telegram.callbacks import pack
+from advertmarket.telegram.content import Button, Rows
+from advertmarket.telegram.outgoing import say
+from deals.events import DealEvent
+
+from .catalogue import NOTICES, Notice
+from .facts import Facts, facts_of
+from .models import Delivery
+
+_EVENTS = uuid.UUID("d5d9b4b1-9f0e-4a55-8c58-6a0f2f5d8a3c")
+
+
+@requires_transaction
+def tell(*, event: Event, at: datetime) -> None:
+    """Write every notice of `event`, once however often it comes; who did it is told nothing.
+
+    Raises:
+        DomainError: someone or something that the event names does not exist.
+    """
+    notices = [n for n in NOTICES if isinstance(event, n.event) and n.when(event)]
+    if not notices:
+        return
+    facts = facts_of(event)
+    for notice in notices:
+        chat_id = notice.to(event)
+        if not _did_it(chat_id, event):
+            _deliver(notice, facts, event, get_user(chat_id), at)
+
+
+def event_id(event: Event) -> uuid.UUID:
+    """Return the same id for the same fact, whichever record brought it."""
+    return uuid.uuid5(_EVENTS, f"{event.TYPE} {event.model_dump_json()}")
+
+
+def _deliver(notice: Notice, facts: Facts, event: Event, user: UserView, at: datetime) -> None:
+    key = {"event_id": event_id(event), "template": notice.template, "chat_id": user.id}
+    if Delivery.objects.filter(**key).exists():
+        return
+    with translation.override(user.language):
+        message_id = say(
+            chat_id=user.id,
+            text=str(notice.text).format_map(facts.values),
+            buttons=_buttons(notice, facts),
+            about_money=notice.about_money,
+            is_reachable=user.is_reachable,
+            at=at,
+        )
+    Delivery.objects.create(**key, deal_id=event.deal_id, message_id=message_id, created_at=at)
+
+
+def _buttons(notice: Notice, facts: Facts) -> Rows:
+    rows: list[tuple[Button, ...]] = []
+    if notice.choices and facts.deal:
+        rows.append(
+            tuple(
+                Button(str(c.label), callback_data=pack(c.action, *facts.deal))
+                for c in notice.choices
+            )
+        )
+    return (*rows, (Button(_("Open"), url=facts.link),))
+
+
+def _did_it(user_id: int, event: Event) -> bool:
+    return isinstance(event, DealEvent) and event.actor == str(Actor.user(user_id))
