@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum, auto
@@ -41,7 +40,7 @@ class Handler(Protocol[E_contra]):
         """Apply `event`; `at` is now."""
 
 
-_handlers: dict[str, dict[str, Handler[Any]]] = defaultdict(dict)
+_handlers: dict[str, dict[str, Handler[Any]]] = {}
 
 
 def consumes(event_class: type[E], *, group: str) -> Callable[[Handler[E]], Handler[E]]:
@@ -54,9 +53,10 @@ def consumes(event_class: type[E], *, group: str) -> Callable[[Handler[E]], Hand
         raise TypeError(f"{event_class.__qualname__} is not registered with @event")
 
     def register(handler: Handler[E]) -> Handler[E]:
-        if event_class.TYPE in _handlers[group]:
+        handlers = _handlers.setdefault(group, {})
+        if event_class.TYPE in handlers:
             raise TypeError(f"{group} handles {event_class.TYPE} already")
-        _handlers[group][event_class.TYPE] = handler
+        handlers[event_class.TYPE] = handler
         return handler
 
     return register
@@ -96,7 +96,7 @@ def process(record: Record, *, group: str, at: datetime) -> Outcome:
         body = record.body or b""
         verify(body, record.headers, topic=record.topic)
         envelope = Envelope.from_body(body)
-        handler = _handlers[group].get(envelope.event_type)
+        handler = _handlers.get(group, {}).get(envelope.event_type)
         if handler is None or (event := envelope.event()) is None:
             return Outcome.SKIPPED
         with correlation.bind(envelope.correlation_id):

@@ -22,6 +22,9 @@ from advertmarket.messaging.runtime import GroupWorker
 from sandbox.process import Child
 
 
+_sender = Sender()
+
+
 def records(topic: str, partitions: int = 3) -> list[Record]:
     """Return all that the topic holds now, partition after partition."""
     reader = Consumer(
@@ -30,6 +33,7 @@ def records(topic: str, partitions: int = 3) -> list[Record]:
             "group.id": uuid.uuid4().hex,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,
         }
     )
     try:
@@ -67,7 +71,7 @@ def numbers(topic: str, deal_id: uuid.UUID) -> list[object]:
 
 def send(topic: str, body: bytes, headers: list[tuple[str, bytes | None]], key: bytes) -> None:
     """Write a record as anybody could who reaches the broker."""
-    report = Sender().send([Outgoing(topic, key, body, headers)], timeout_s=10)
+    report = _sender.send([Outgoing(topic, key, body, headers)], timeout_s=10)
     assert report.confirmed == {0}
 
 
