@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/docs", DocsView.as_view()),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("channels.urls")),
+    path("api/v1/", include("deals.urls")),
     path("api/v1/", include("advertmarket.telegram.urls")),
 ]
 

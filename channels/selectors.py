@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +25,7 @@ __all__ = [
     "get_channel",
     "list_channels",
     "rights_of",
+    "titles_of",
 ]
 
 
@@ -80,6 +82,11 @@ def get_channel(channel_id: int) -> ChannelView:
     if channel is None:
         raise ChannelNotFound
     return _view(channel)
+
+
+def titles_of(channel_ids: Iterable[int]) -> dict[int, str]:
+    """Return the titles of channels by id."""
+    return dict(Channel.objects.filter(id__in=set(channel_ids)).values_list("id", "title"))
 
 
 def list_channels(*, page: PageRequest) -> KeysetPage[ChannelView]:

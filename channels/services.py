@@ -90,10 +90,10 @@ def note_message(*, channel_id: int, message_id: int) -> None:
 def set_price(
     *,
     channel_id: int,
-    format: str,
+    format: str,  # noqa: A002 - the field's word
     price_nano: int,
     actor: Actor,
-    at: datetime,  # noqa: A002
+    at: datetime,
 ) -> None:
     """Ask `price_nano` for ads of a format from now on; the same price again changes nothing.
 

@@ -80,6 +80,19 @@ def lock(deal_id: UUID) -> Deal:
     return deal
 
 
+def is_overdue(deal: Deal, at: datetime) -> bool:
+    """Return whether the deal's deadline, and the grace after it, have passed."""
+    return deal.deadline_at is not None and at > deal.deadline_at + scaled(GRACE_S)
+
+
+@requires_transaction
+def postpone(*, deal: Deal, waiting_for: str, due_at: datetime) -> None:
+    """Have the next step of a locked deal tried again at `due_at`, and say what it waits for."""
+    deal.waiting_for, deal.due_at = waiting_for[:300], due_at
+    deal.lease_owner = deal.leased_until = None
+    deal.save(update_fields=["waiting_for", "due_at", "lease_owner", "leased_until"])
+
+
 @requires_transaction
 def move(
     *,
@@ -160,8 +173,7 @@ def _is_done(deal: Deal, action: Action, lines: Sequence[Transition]) -> bool:
 
 
 def _check_time(deal: Deal, action: Action, actor: Actor, at: datetime) -> None:
-    late = deal.deadline_at is not None and at > deal.deadline_at + scaled(GRACE_S)
-    if late and actor.kind == "user" and action not in _ENDINGS:
+    if is_overdue(deal, at) and actor.kind == "user" and action not in _ENDINGS:
         raise DeadlinePassed(deadline_at=deal.deadline_at)
 
 

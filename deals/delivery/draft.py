@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +14,9 @@ from advertmarket.errors import Code, DomainError
 from advertmarket.telegram.content import Button, Media, ParseMode, Rows
 
 from .content import Content, Parts
+
+if TYPE_CHECKING:
+    from deals.models import Creative
 
 MAX_TEXT, MAX_CAPTION = 4096, 1024
 """In characters of the shown text: https://core.telegram.org/bots/api#sendmessage."""
@@ -87,6 +90,29 @@ class Draft:
         if not rows:
             return (album,)
         return album, Part(self.buttons_text, (), rows, self.parse_mode, self.link_preview)
+
+    def to_columns(self) -> dict[str, Any]:
+        """Return the columns of `models.Creative` that hold it."""
+        return {
+            "text": self.text,
+            "parse_mode": self.parse_mode or "",
+            "media": [[media.kind, media.file_id] for media in self.media],
+            "buttons": [[button.label, button.url] for button in self.buttons],
+            "buttons_text": self.buttons_text,
+            "link_preview": self.link_preview,
+        }
+
+    @classmethod
+    def of(cls, creative: Creative) -> Draft:
+        """Return what `to_columns` wrote."""
+        return cls(
+            text=creative.text,
+            parse_mode=cast("ParseMode", creative.parse_mode) or None,
+            media=tuple(Media(kind, file_id) for kind, file_id in creative.media),
+            buttons=tuple(Button(label, url=url) for label, url in creative.buttons),
+            buttons_text=creative.buttons_text,
+            link_preview=creative.link_preview,
+        )
 
     @property
     def _is_album(self) -> bool:

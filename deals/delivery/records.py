@@ -1,0 +1,274 @@
+"""What delivery writes down: attempts to post, looks at the post, and what follows from them.
+
+Like services, these want the caller's database transaction and never use the network.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+
+from advertmarket.actors import Actor
+from advertmarket.db import constraints, requires_transaction
+from advertmarket.errors import DomainError
+from channels import selectors as channels
+from channels import services as channel_services
+from deals.lifecycle import Action, Status
+from deals.models import Creative, Deal, Hold, PlannedCheck, PostAttempt, PostingCheck
+from deals.moves import hold, lock, move
+from payments import services as payments
+
+from .verdict import Answer, Verdict
+
+logger = logging.getLogger(__name__)
+
+PUBLISHER = Actor.system("publisher")
+VERIFIER = Actor.system("verifier")
+
+DAY_S = 86_400
+CHECKED_AFTER_S = (3_600, 14_400, 28_800, 57_600, DAY_S)
+"""When a post is looked at, in seconds after publication, at a retention time of 24 h."""
+
+SUSPICION_S = 300
+"""How long after a probe did not find the post the other one has to agree, at 24 h."""
+
+RETRIES = 3
+RETRY_S, LATE_RETRY_S = 10, 1_800
+"""When to ask again after an API error, the first three times and then, at 24 h."""
+
+_HOLD_FOR = {
+    Verdict.EDITED: Hold.POST_EDITED,
+    Verdict.EDITED_SLIGHTLY: Hold.POST_EDITED_SLIGHTLY,
+    Verdict.DELETED: Hold.POST_DELETED,
+    Verdict.CHANNEL_UNREACHABLE: Hold.CHANNEL_UNREACHABLE,
+    Verdict.UNKNOWN: Hold.INCONCLUSIVE,
+}
+
+
+class LeaseLost(DomainError):
+    """Another worker has this deal now, or it has moved on; this worker lets go."""
+
+
+class ChannelBusy(DomainError):
+    """Another post to this channel is under way."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at a post found."""
+
+    verdict: Verdict
+    forward: Answer
+    markup: Answer
+    detail: str
+
+
+# --- Posting ------------------------------------------------------------------------------------
+
+
+@requires_transaction
+def lock_leased(*, deal_id: UUID, lease: UUID) -> Deal:
+    """Lock a deal that this worker posts.
+
+    Raises:
+        LeaseLost: it is not this worker's any more.
+    """
+    deal = lock(deal_id)
+    if deal.lease_owner != lease or deal.status != Status.SCHEDULED or deal.held_at is not None:
+        raise LeaseLost
+    return deal
+
+
+@requires_transaction
+def start_attempt(*, deal_id: UUID, lease: UUID, part: int, at: datetime) -> PostAttempt:
+    """Write down that a part is about to be posted.
+
+    Raises:
+        LeaseLost: this worker must not post it.
+        ChannelBusy: another post to the channel is under way.
+    """
+    deal = lock_leased(deal_id=deal_id, lease=lease)
+    known = channels.get_channel(deal.channel_id).last_message_id
+    errors: dict[str, DomainError] = {
+        "post_attempt_one_per_part": LeaseLost(),
+        "post_attempt_one_under_way_per_channel": ChannelBusy(),
+    }
+    with constraints(errors):
+        return PostAttempt.objects.create(
+            deal=deal,
+            channel_id=deal.channel_id,
+            part=part,
+            known_message_id=known,
+            searched_to=known,
+            started_at=at,
+        )
+
+
+@requires_transaction
+def record_refused(*, deal_id: UUID, attempt_id: int, error: str, at: datetime) -> None:
+    """Write down that Telegram posted nothing."""
+    lock(deal_id)
+    PostAttempt.objects.filter(pk=attempt_id, state=PostAttempt.State.STARTED).update(
+        state=PostAttempt.State.REFUSED, error=error[:500], ended_at=at
+    )
+
+
+@requires_transaction
+def record_search(*, attempt_id: int, searched_to: int) -> None:
+    """Remember up to which id the channel was searched for a post whose fate is unknown."""
+    PostAttempt.objects.filter(pk=attempt_id).update(searched_to=searched_to)
+
+
+@requires_transaction
+def record_unresolved(*, deal_id: UUID, lease: UUID, attempt_id: int, at: datetime) -> None:
+    """Leave it to an operator whether the post is there: it is not where it should be."""
+    deal = lock_leased(deal_id=deal_id, lease=lease)
+    note = "no answer when it was posted, and not found in the channel"
+    PostAttempt.objects.filter(pk=attempt_id, state=PostAttempt.State.STARTED).update(
+        state=PostAttempt.State.UNRESOLVED, error=note, ended_at=at
+    )
+    hold(deal=deal, reason=Hold.POST_UNRESOLVED, note=note, actor=PUBLISHER, at=at)
+
+
+@requires_transaction
+def record_posted(
+    *, deal_id: UUID, attempt_id: int, message_ids: Sequence[int], at: datetime
+) -> None:
+    """Write down the messages of a part; with the last part the ad is published.
+
+    A fact, whoever holds the lease by now; known already, it changes nothing.
+    """
+    deal = lock(deal_id)
+    attempt = PostAttempt.objects.get(pk=attempt_id)
+    if attempt.state != PostAttempt.State.STARTED:
+        logger.warning("attempt %s was decided before: %s", attempt_id, attempt.state)
+        return
+    attempt.state, attempt.ended_at = PostAttempt.State.POSTED, at
+    attempt.message_ids = list(message_ids)
+    attempt.save(update_fields=["state", "ended_at", "message_ids"])
+    channel_services.note_message(channel_id=deal.channel_id, message_id=max(message_ids))
+    posted = PostAttempt.objects.filter(deal=deal, state=PostAttempt.State.POSTED).count()
+    if posted == len(approved_creative(deal).parts):
+        _publish(deal, at)
+
+
+def approved_creative(deal: Deal) -> Creative:
+    """Return the version of the ad that the advertiser approved."""
+    return Creative.objects.get(deal=deal, approved_at__isnull=False)
+
+
+def _publish(deal: Deal, at: datetime) -> None:
+    retention = timedelta(seconds=settings.RETENTION_S)
+    move(
+        deal_id=deal.id,
+        action=Action.PUBLISH,
+        actor=PUBLISHER,
+        at=at,
+        published_at=at,
+        retention_ends_at=at + retention,
+    )
+    moved = move(deal_id=deal.id, action=Action.START_VERIFYING, actor=PUBLISHER, at=at)
+    PlannedCheck.objects.bulk_create(
+        PlannedCheck(deal=moved.deal, planned_at=planned_at, due_at=planned_at)
+        for planned_at in check_times(published_at=at, retention=retention)
+    )
+
+
+def check_times(*, published_at: datetime, retention: timedelta) -> list[datetime]:
+    """Return when to look at a post: at the fixed times, and at one or two that nobody knows."""
+    dice = secrets.SystemRandom()
+    surprises = [dice.uniform(0.02, 0.98) for _ in range(dice.randint(1, 2))]
+    shares = sorted({after_s / DAY_S for after_s in CHECKED_AFTER_S} | set(surprises))
+    return [published_at + retention * share for share in shares]
+
+
+# --- Verification -------------------------------------------------------------------------------
+
+
+@requires_transaction
+def take_check(*, at: datetime, lease_time: timedelta) -> PlannedCheck | None:
+    """Lease the next look that is due: nobody else takes it before `lease_time` is over."""
+    planned = (
+        PlannedCheck.objects.select_for_update(skip_locked=True, no_key=True, of=("self",))
+        .filter(
+            done_at=None,
+            due_at__lte=at,
+            deal__status=Status.DELIVERY_VERIFYING,
+            deal__held_at=None,
+        )
+        .order_by("due_at")
+        .first()
+    )
+    if planned is not None:
+        planned.attempts += 1
+        planned.due_at = at + lease_time
+        planned.save(update_fields=["attempts", "due_at"])
+    return planned
+
+
+@requires_transaction
+def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
+    """Write down what a leased look found, and do what follows from it.
+
+    An API error or a suspicion is looked into again, a violation holds the deal for an operator,
+    and the last passed look releases the escrow, in the same database transaction.
+
+    Raises:
+        LeaseLost: the deal has moved on, or another worker looks.
+    """
+    deal = lock(planned.deal_id)
+    current = PlannedCheck.objects.get(pk=planned.pk)
+    is_mine = current.done_at is None and current.attempts == planned.attempts
+    if not is_mine or deal.status != Status.DELIVERY_VERIFYING or deal.held_at is not None:
+        raise LeaseLost
+    PostingCheck.objects.create(
+        deal=deal,
+        planned=current,
+        verdict=look.verdict,
+        forward_probe=look.forward,
+        markup_probe=look.markup,
+        detail=look.detail[:1000],
+        at=at,
+    )
+    if look.verdict is Verdict.API_ERROR:
+        delay_s = LATE_RETRY_S if current.attempts % (RETRIES + 1) == 0 else RETRY_S
+        current.due_at = at + _at_scale(deal, delay_s)
+    elif look.verdict is Verdict.SUSPECTED:
+        current.suspected_at, current.due_at = at, at + _at_scale(deal, SUSPICION_S)
+    else:
+        current.done_at, current.verdict = at, look.verdict
+    current.save()
+    if reason := _HOLD_FOR.get(look.verdict):
+        hold(deal=deal, reason=reason, note=look.detail, actor=VERIFIER, at=at)
+    elif look.verdict is Verdict.PASSED:
+        _verify_if_all_passed(deal, at)
+
+
+def _verify_if_all_passed(deal: Deal, at: datetime) -> None:
+    assert deal.retention_ends_at is not None  # by the table's CHECK
+    checks = PlannedCheck.objects.filter(deal=deal)
+    if checks.exclude(verdict=Verdict.PASSED).exists() or at < deal.retention_ends_at:
+        return
+    move(deal_id=deal.id, action=Action.VERIFY, actor=VERIFIER, at=at)
+    commission_nano = deal.price_nano * deal.commission_rate_bp // 10_000
+    payments.release_escrow(
+        reference=deal.id,
+        owner_id=deal.owner_id,
+        owner_share_nano=deal.price_nano - commission_nano,
+        actor=VERIFIER,
+        at=at,
+    )
+
+
+def _at_scale(deal: Deal, seconds: float) -> timedelta:
+    """Return a time given for 24 h of retention at this deal's; never below a second."""
+    assert deal.published_at is not None  # by the table's CHECK
+    assert deal.retention_ends_at is not None
+    scale = (deal.retention_ends_at - deal.published_at) / timedelta(days=1)
+    return timedelta(seconds=max(1.0, seconds * scale))

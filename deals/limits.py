@@ -1,0 +1,57 @@
+"""How many deals there may be; counted under a lock, so that two at once are counted as two."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from django.db import connection
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket.db import requires_transaction
+from advertmarket.errors import Code, DomainError
+
+from .lifecycle import ACTIVE
+from .models import Deal
+
+ACTIVE_PER_ADVERTISER = 10
+NEW_PER_CHANNEL_A_DAY = 5
+
+
+class TooManyActiveDeals(DomainError):
+    """The advertiser has as many deals under way as one may have."""
+
+    code: ClassVar[Code] = Code.LIMIT_EXCEEDED
+    message = _("You may have {limit} active deals at a time.")
+    public_facts = ("limit",)
+
+
+class TooManyNewDeals(DomainError):
+    """The channel got as many new deals today as a channel may get."""
+
+    code: ClassVar[Code] = Code.LIMIT_EXCEEDED
+    message = _("A channel may get {limit} new deals a day.")
+    public_facts = ("limit",)
+
+
+@requires_transaction
+def check_limits(*, advertiser_id: int, channel_id: int, at: datetime) -> None:
+    """Refuse one more deal where that would be too many; holds both counts until the commit.
+
+    Raises:
+        TooManyActiveDeals: 10 of the advertiser are under way.
+        TooManyNewDeals: 5 were made for the channel within 24 hours.
+    """
+    _hold_count(f"deals of advertiser {advertiser_id}")
+    _hold_count(f"deals of channel {channel_id}")
+    active = Deal.objects.filter(advertiser_id=advertiser_id, status__in=ACTIVE)
+    if active.count() >= ACTIVE_PER_ADVERTISER:
+        raise TooManyActiveDeals(limit=ACTIVE_PER_ADVERTISER)
+    new = Deal.objects.filter(channel_id=channel_id, created_at__gt=at - timedelta(days=1))
+    if new.count() >= NEW_PER_CHANNEL_A_DAY:
+        raise TooManyNewDeals(limit=NEW_PER_CHANNEL_A_DAY)
+
+
+def _hold_count(what: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [what])

@@ -1,0 +1,379 @@
+"""What may be done with a deal. Every function wants the caller's database transaction.
+
+Besides what their docstrings name, all that move a deal raise what `moves.move` raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket.actors import Actor
+from advertmarket.db import requires_transaction
+from advertmarket.errors import Code, DomainError
+from advertmarket.money import NANO_PER_TON
+from advertmarket.wake import wake_after_commit
+from channels import selectors as channels
+from channels import services as channel_services
+from channels.ownership import OwnershipProof
+from payments import selectors as payments
+from payments import services as payment_services
+
+from . import permissions
+from .delivery.content import Parts, digest
+from .delivery.draft import Draft, check_against_brief
+from .lifecycle import Action, IllegalTransition, Status, lines_of
+from .limits import check_limits
+from .models import Brief, Creative, Deal, Hold
+from .moves import hold, is_overdue, lock, move
+from .selectors import NoDepositYet
+
+PROOF_MAX_AGE = timedelta(minutes=15)
+MAX_AHEAD = timedelta(days=30)
+_REQUEST_PAYMENTS = "deals.tasks.request_payments"
+_POST_DUE = "deals.tasks.post_due"
+
+
+class PriceTooLow(DomainError):
+    """The offer is below 1 TON."""
+
+    code: ClassVar[Code] = Code.VALIDATION_FAILED
+    message = _("The price must be at least 1 TON.")
+
+
+class ProofTooOld(DomainError):
+    """Telegram must be asked again whether the owner still answers for the channel."""
+
+    message = _("The channel's ownership must be proved again.")
+
+
+class NotFunded(DomainError):
+    """Payments does not hold the deal's money."""
+
+    message = _("The escrow of this deal does not hold its price.")
+
+
+class NotPaidOut(DomainError):
+    """Payments does not know of a confirmed payout."""
+
+    message = _("The payout of this deal is not confirmed on chain.")
+
+
+class TimeNotPossible(DomainError):
+    """The time of publication is past or too far ahead."""
+
+    code: ClassVar[Code] = Code.VALIDATION_FAILED
+    message = _("Choose a time from now up to {days} days ahead.")
+
+
+@dataclass(frozen=True)
+class BriefText:
+    """What an advertiser asks for; see `models.Brief`."""
+
+    text: str
+    audience: str = ""
+    tone: str = ""
+    links: Sequence[str] = ()
+    media: Sequence[str] = ()
+    forbidden_words: Sequence[str] = ()
+    notes: str = ""
+
+
+# --- The offer ----------------------------------------------------------------------------------
+
+
+@requires_transaction
+def create_deal(
+    *,
+    channel_id: int,
+    format: str,  # noqa: A002 - the field's word
+    price_nano: int,
+    brief: BriefText,
+    actor: Actor,
+    at: datetime,
+) -> UUID:
+    """Draft a deal for a channel at a price in nanoTON; return its id. Nobody else sees it yet.
+
+    Raises:
+        ChannelNotFound: the channel is not registered.
+        PriceTooLow: below 1 TON.
+        TooManyActiveDeals, TooManyNewDeals: a limit is reached.
+    """
+    channel = channels.get_channel(channel_id)
+    if price_nano < NANO_PER_TON:
+        raise PriceTooLow
+    advertiser_id = int(actor.id)
+    check_limits(advertiser_id=advertiser_id, channel_id=channel_id, at=at)
+    deal = Deal.objects.create(
+        advertiser_id=advertiser_id,
+        owner_id=channel.owner_id,
+        channel_id=channel_id,
+        format=format,
+        price_nano=price_nano,
+        commission_rate_bp=payments.commission_rate(price_nano=price_nano),
+        created_at=at,
+        status_since_at=at,
+    )
+    Brief.objects.create(deal=deal, **asdict(brief))
+    return deal.id
+
+
+@requires_transaction
+def submit_offer(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
+    """The advertiser sends the offer to the channel's owner."""
+    move(deal_id=deal_id, action=Action.SUBMIT, actor=actor, at=at, submitted_at=at)
+
+
+@requires_transaction
+def accept_offer(
+    *, deal_id: UUID, proof: OwnershipProof | None = None, actor: Actor, at: datetime
+) -> None:
+    """The owner's side accepts. The deposit address follows once ownership is proved.
+
+    `proof` is what Telegram says now, from those who could ask; otherwise the system asks before
+    anybody can pay.
+    """
+    if proof is not None:
+        channel_services.renew_proof(proof=proof)
+    move(deal_id=deal_id, action=Action.ACCEPT, actor=actor, at=at, due_at=at)
+    wake_after_commit(_REQUEST_PAYMENTS)
+
+
+@requires_transaction
+def reject_offer(*, deal_id: UUID, reason: str = "", actor: Actor, at: datetime) -> None:
+    """The owner's side says no."""
+    move(deal_id=deal_id, action=Action.REJECT, actor=actor, reason=reason, at=at)
+
+
+@requires_transaction
+def cancel_deal(*, deal_id: UUID, reason: str = "", actor: Actor, at: datetime) -> None:
+    """A side withdraws before anything is paid.
+
+    Raises:
+        EscrowNotEmpty: a deposit has arrived.
+        ChainBehind: the payment deadline has passed, and the chain is not read that far.
+    """
+    moved = move(deal_id=deal_id, action=Action.CANCEL, actor=actor, reason=reason, at=at)
+    if moved.is_new and moved.source == Status.AWAITING_PAYMENT:
+        payment_services.close_escrow(reference=deal_id, actor=actor, at=at)
+
+
+@requires_transaction
+def end_overdue(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
+    """End a deal whose deadline has passed with nothing paid, or hold it for an operator.
+
+    Raises:
+        EscrowNotEmpty: a deposit has arrived and is being confirmed or reviewed.
+        ChainBehind: a deposit in time may yet be found.
+    """
+    deal = lock(deal_id)
+    if not is_overdue(deal, at) or deal.held_at is not None:
+        return
+    if all(line.source != deal.status for line in lines_of(Action.EXPIRE)):
+        reason = Hold.DEADLINE_PASSED
+        if deal.status == Status.DELIVERY_VERIFYING:
+            reason = Hold.INCONCLUSIVE
+        hold(deal=deal, reason=reason, note=deal.waiting_for, actor=actor, at=at)
+        return
+    moved = move(deal_id=deal_id, action=Action.EXPIRE, actor=actor, at=at)
+    if moved.source == Status.AWAITING_PAYMENT:
+        payment_services.close_escrow(reference=deal_id, actor=actor, at=at)
+
+
+# --- The payment --------------------------------------------------------------------------------
+
+
+@requires_transaction
+def request_payment(
+    *, deal_id: UUID, proof: OwnershipProof | None, actor: Actor, at: datetime
+) -> None:
+    """Give an accepted deal its deposit address.
+
+    Raises:
+        ProofTooOld: nobody proved the channel's ownership within 15 minutes.
+        NoWalletReady: no checked address is in stock; try again in seconds.
+    """
+    if proof is not None:
+        channel_services.renew_proof(proof=proof)
+
+    def ownership_is_proved(deal: Deal) -> None:
+        channel = channels.get_channel(deal.channel_id)
+        if channel.proved_at < at - PROOF_MAX_AGE:
+            raise ProofTooOld
+
+    moved = move(
+        deal_id=deal_id,
+        action=Action.REQUEST_PAYMENT,
+        actor=actor,
+        at=at,
+        guard=ownership_is_proved,
+    )
+    if moved.is_new:
+        assert moved.deal.deadline_at is not None  # by the table's CHECK
+        payment_services.open_escrow(
+            reference=deal_id,
+            price_nano=moved.deal.price_nano,
+            payment_deadline_at=moved.deal.deadline_at,
+            actor=actor,
+            at=at,
+        )
+
+
+@requires_transaction
+def set_refund_address(
+    *, deal_id: UUID, address: str, comment: str, actor: Actor, at: datetime
+) -> None:
+    """The advertiser says where a refund would go; then the deposit address is shown.
+
+    Raises:
+        DealNotFound, NotAllowed: the actor is not the deal's advertiser.
+        NoDepositYet: there is nothing to pay yet.
+        InvalidTonAddress: the address is not usable.
+        EscrowNotEmpty: money has arrived.
+    """
+    deal = lock(deal_id)
+    permissions.check_advertiser(actor, deal)
+    if payments.escrow_view(deal_id) is None:
+        raise NoDepositYet
+    payment_services.set_refund_destination(
+        reference=deal_id,
+        user_id=deal.advertiser_id,
+        address=address,
+        comment=comment,
+        actor=actor,
+        at=at,
+    )
+
+
+@requires_transaction
+def fund_deal(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
+    """Go on with a deal whose escrow holds its price.
+
+    Raises:
+        NotFunded: payments says otherwise.
+    """
+
+    def escrow_is_funded(deal: Deal) -> None:
+        if deal.id not in payments.funded_references([deal.id]):
+            raise NotFunded
+
+    move(deal_id=deal_id, action=Action.FUND, actor=actor, at=at, guard=escrow_is_funded)
+
+
+# --- The ad -------------------------------------------------------------------------------------
+
+
+@requires_transaction
+def submit_creative(
+    *, deal_id: UUID, draft: Draft, parts: Parts, actor: Actor, at: datetime
+) -> None:
+    """The owner's side submits a version of the ad; `parts` is what Telegram made of it.
+
+    The same draft again, while it awaits approval, changes nothing.
+
+    Raises:
+        CreativeInvalid: it breaks the brief, and which rule of it.
+        IllegalTransition: another draft awaits approval.
+    """
+    draft.check()
+
+    def fits_brief(deal: Deal) -> None:
+        check_against_brief(
+            parts, links=deal.brief.links, forbidden_words=deal.brief.forbidden_words
+        )
+
+    moved = move(
+        deal_id=deal_id, action=Action.SUBMIT_CREATIVE, actor=actor, at=at, guard=fits_brief
+    )
+    content_hash = digest(content for part in parts for content in part)
+    latest = _latest_creative(moved.deal)
+    if not moved.is_new:
+        if latest is None or latest.content_hash != content_hash:
+            raise IllegalTransition(moved.source, Action.SUBMIT_CREATIVE)
+        return
+    Creative.objects.create(
+        deal=moved.deal,
+        version=latest.version + 1 if latest else 1,
+        **draft.to_columns(),
+        parts=[[content.to_json() for content in part] for part in parts],
+        content_hash=content_hash,
+        submitted_by=int(actor.id),
+        submitted_at=at,
+    )
+
+
+@requires_transaction
+def request_revision(*, deal_id: UUID, note: str, actor: Actor, at: datetime) -> None:
+    """The advertiser wants another version, and says why."""
+    moved = move(deal_id=deal_id, action=Action.REVISE, actor=actor, reason=note, at=at)
+    if moved.is_new:
+        creative = _latest_creative(moved.deal)
+        assert creative is not None  # the deal was CREATIVE_SUBMITTED
+        creative.revision_note = note
+        creative.save(update_fields=["revision_note"])
+
+
+@requires_transaction
+def approve_creative(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
+    """The advertiser approves the version that awaits it: exactly that will be posted."""
+    moved = move(deal_id=deal_id, action=Action.APPROVE, actor=actor, at=at)
+    if moved.is_new:
+        creative = _latest_creative(moved.deal)
+        assert creative is not None  # the deal was CREATIVE_SUBMITTED
+        creative.approved_at = at
+        creative.save(update_fields=["approved_at"])
+
+
+@requires_transaction
+def schedule_post(
+    *, deal_id: UUID, publish_at: datetime | None = None, actor: Actor, at: datetime
+) -> None:
+    """The owner's side sets when the bot posts the ad; without a time, now.
+
+    Raises:
+        TimeNotPossible: the time is past or more than 30 days ahead.
+        IllegalTransition: another time is set.
+    """
+    if publish_at is not None and not at <= publish_at <= at + MAX_AHEAD:
+        raise TimeNotPossible(days=MAX_AHEAD.days)
+    when = publish_at or at
+    moved = move(
+        deal_id=deal_id,
+        action=Action.SCHEDULE,
+        actor=actor,
+        at=at,
+        publish_at=when,
+        due_at=when,
+    )
+    set_for = moved.deal.publish_at
+    assert set_for is not None  # by the table's CHECK
+    if set_for != when and (publish_at is not None or set_for > at):
+        raise IllegalTransition(moved.source, Action.SCHEDULE)
+    wake_after_commit(_POST_DUE)
+
+
+# --- The end ------------------------------------------------------------------------------------
+
+
+@requires_transaction
+def complete_deal(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
+    """End a deal whose payout the owner has on chain.
+
+    Raises:
+        NotPaidOut: payments says otherwise.
+    """
+
+    def payout_is_confirmed(deal: Deal) -> None:
+        if deal.id not in payments.paid_out_references([deal.id]):
+            raise NotPaidOut
+
+    move(deal_id=deal_id, action=Action.COMPLETE, actor=actor, at=at, guard=payout_is_confirmed)
+
+
+def _latest_creative(deal: Deal) -> Creative | None:
+    return Creative.objects.filter(deal=deal).order_by("-version").first()

@@ -1,0 +1,100 @@
+"""Finding the deals that the system has to move, and moving each in its own database transaction.
+
+What a lost message would have told is found here again; running twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from advertmarket.actors import Actor
+from advertmarket.db import requires_transaction
+from advertmarket.errors import DomainError
+from channels import selectors as channels
+from channels.ownership import OwnershipProof, prove
+from payments import selectors as payments
+from payments.services import ChainBehind, EscrowNotEmpty
+
+from . import services
+from .lifecycle import GRACE_S, Status
+from .models import Deal
+from .moves import lock, postpone, scaled
+
+logger = logging.getLogger(__name__)
+
+ACTOR = Actor.system("sweeper")
+BATCH = 100
+RETRY = timedelta(seconds=5)
+
+
+def request_payments() -> None:
+    """Give every accepted deal its deposit address, once its channel's ownership is proved."""
+    due = Deal.objects.filter(
+        status=Status.ACCEPTED, due_at__lte=timezone.now(), held_at=None
+    ).order_by("due_at")
+    for deal in due[:BATCH]:
+        try:
+            proof = _prove(deal)
+            with transaction.atomic():
+                services.request_payment(
+                    deal_id=deal.id, proof=proof, actor=ACTOR, at=timezone.now()
+                )
+        except DomainError as refusal:
+            with transaction.atomic():
+                _try_later(deal.id, type(refusal).__name__, at=timezone.now())
+
+
+def fund_deals() -> None:
+    """Go on with every deal whose escrow holds its price."""
+    waiting = _ids(Status.AWAITING_PAYMENT)
+    _each(payments.funded_references(waiting), services.fund_deal)
+
+
+def complete_deals() -> None:
+    """End every deal whose payout is confirmed on chain."""
+    waiting = _ids(Status.DELIVERY_VERIFIED)
+    _each(payments.paid_out_references(waiting), services.complete_deal)
+
+
+def end_overdue_deals() -> None:
+    """End, or hold for an operator, every deal whose deadline and grace have passed."""
+    overdue = Deal.objects.filter(
+        deadline_at__lt=timezone.now() - scaled(GRACE_S), held_at=None
+    ).order_by("deadline_at")
+    _each(overdue.values_list("id", flat=True)[:BATCH], services.end_overdue)
+
+
+def _prove(deal: Deal) -> OwnershipProof | None:
+    now = timezone.now()
+    channel = channels.get_channel(deal.channel_id)
+    if channel.proved_at >= now - services.PROOF_MAX_AGE:
+        return None
+    return prove(deal.channel_id, user_id=deal.owner_id, at=now)
+
+
+@requires_transaction
+def _try_later(deal_id: UUID, waiting_for: str, *, at: datetime) -> None:
+    deal = lock(deal_id)
+    if deal.status == Status.ACCEPTED:
+        postpone(deal=deal, waiting_for=waiting_for, due_at=at + RETRY)
+
+
+def _ids(status: Status) -> list[UUID]:
+    return list(Deal.objects.filter(status=status, held_at=None).values_list("id", flat=True))
+
+
+def _each(deal_ids: Iterable[UUID], service: Callable[..., None]) -> None:
+    for deal_id in deal_ids:
+        try:
+            with transaction.atomic():
+                service(deal_id=deal_id, actor=ACTOR, at=timezone.now())
+        except (EscrowNotEmpty, ChainBehind) as wait:
+            logger.info("deal %s stays as it is: %s", deal_id, type(wait).__name__)
+        except DomainError as refusal:
+            logger.warning("deal %s: %s refused: %r", deal_id, service.__name__, refusal)
