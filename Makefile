@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CODE := advertmarket accounts payments channels deals notifications ops sandbox tests manage.py
+APPS := advertmarket accounts payments channels deals notifications ops
+CODE := $(APPS) sandbox tests manage.py
+RUSSIAN := locale/ru/LC_MESSAGES/django
 OFFLINE := PROCESS_ROLE=build $(BIN)/python manage.py
 WITH_SERVICES := $(BIN)/python -m sandbox.services run --
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka check format lock
+.PHONY: help install messages translations demo test test-kafka check format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -20,13 +22,24 @@ $(STAMP): requirements-dev.txt
 
 install: $(STAMP) ## make the environment
 
-demo: install ## one deal on embedded services, then stay up (ONCE=1: end after the deal)
+$(RUSSIAN).mo: $(RUSSIAN).po $(STAMP)
+	$(BIN)/pybabel -q compile -d locale -D django
+
+messages: $(RUSSIAN).mo ## compile the translations
+
+translations: install ## add newly marked strings to the translations
+	mkdir -p var
+	$(BIN)/pybabel -q extract -k gettext_lazy --no-location -o var/django.pot $(APPS)
+	$(BIN)/pybabel -q update -i var/django.pot -d locale -D django -w 100 \
+		--no-fuzzy-matching --ignore-obsolete
+
+demo: install messages ## one deal on embedded services, then stay up (ONCE=1: end after the deal)
 	@$(BIN)/python -m sandbox.demo $(if $(ONCE),--once)
 
-test: install ## the tests, on embedded services
+test: install messages ## the tests, on embedded services
 	$(WITH_SERVICES) $(BIN)/pytest -n 2
 
-test-kafka: install ## messages and one deal against a real Apache Kafka
+test-kafka: install messages ## messages and one deal against a real Apache Kafka
 	$(WITH_SERVICES) $(BIN)/python -m sandbox.kafka run -- $(BIN)/pytest -m kafka
 
 check: install ## types, lint, format, import contracts, migrations, schema, locks, audit

@@ -15,7 +15,7 @@ _update_ids = itertools.count(1)
 
 
 class BotChat:
-    """A person's private chat with the bot; presses of buttons want a `local_telegram`."""
+    """A person's private chat with the bot."""
 
     def __init__(self, user_id: int, first_name: str = "Ann", language_code: str = "en") -> None:
         self.user_id = user_id

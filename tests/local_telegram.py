@@ -27,6 +27,7 @@ def local_telegram(directory: Path, settings: Settings) -> Iterator[Telegram]:
         log=directory / "telegram.log",
     )
     child.wait_for_line("ready")
+    close_bot()  # of a test that had no Telegram
     settings.TELEGRAM_API_URL = f"http://{LOOPBACK}:{port}"
     with Telegram(settings.TELEGRAM_API_URL) as control:
         yield control

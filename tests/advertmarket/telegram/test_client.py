@@ -8,7 +8,7 @@ import pytest
 
 from advertmarket.telegram import errors
 from advertmarket.telegram.client import bot
-from advertmarket.telegram.content import Button, Entity, Media
+from advertmarket.telegram.content import Button, Entity, Media, MediaKind
 from sandbox.telegram.control import Telegram
 from tests.advertmarket.telegram.conftest import ANNA, OLEG
 
@@ -43,16 +43,12 @@ def test_message_comes_back_as_telegram_keeps_it(telegram: Telegram) -> None:
     [("PHOTO", "photo"), ("VIDEO", "video"), ("GIF", "animation"), ("DOCUMENT", "document")],
 )
 def test_each_kind_of_media_goes_out_with_its_caption(
-    telegram: Telegram, channel: int, kind: str, part: str
+    telegram: Telegram, channel: int, kind: MediaKind, part: str
 ) -> None:
     created = telegram.create_media(part)[part]
     file = created[-1] if isinstance(created, list) else created
 
-    message = bot().send_media(
-        channel,
-        Media(kind, file["file_id"]),
-        "<b>caption</b>",  # type: ignore[arg-type]
-    )
+    message = bot().send_media(channel, Media(kind, file["file_id"]), "<b>caption</b>")
 
     assert message.text == "caption"
     assert message.entities == (Entity("bold", 0, 7),)

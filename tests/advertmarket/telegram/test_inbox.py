@@ -15,6 +15,7 @@ from advertmarket.telegram import dispatcher, inbox, outgoing
 from advertmarket.telegram.dispatcher import reply
 from advertmarket.telegram.incoming import Incoming
 from advertmarket.telegram.models import OutgoingMessage, Update
+from advertmarket.telegram.queue import lease
 from tests.advertmarket.telegram.conftest import ANNA, OLEG, Clock
 
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -137,7 +138,7 @@ def test_refusal_is_told_and_settles_the_update(spy: Spy, clock: Clock) -> None:
 
 def test_update_of_a_worker_that_died_is_taken_over(spy: Spy, clock: Clock) -> None:
     come(1, "hello", clock)
-    inbox.lease(Update, at_most=1, lease_time=inbox.LEASE, at=clock())
+    lease(Update, at_most=1, lease_time=inbox.LEASE, at=clock())
 
     handle_all(clock)
     assert spy.seen == []
@@ -150,7 +151,7 @@ def test_update_of_a_worker_that_died_is_taken_over(spy: Spy, clock: Clock) -> N
 def test_update_that_kills_every_worker_is_set_aside(spy: Spy, clock: Clock) -> None:
     come(1, "poison", clock)
     for _ in range(5):
-        assert inbox.lease(Update, at_most=1, lease_time=inbox.LEASE, at=clock())
+        assert lease(Update, at_most=1, lease_time=inbox.LEASE, at=clock())
         clock.move(seconds=60)
 
     handle_all(clock)
@@ -162,7 +163,7 @@ def test_update_that_kills_every_worker_is_set_aside(spy: Spy, clock: Clock) -> 
 
 def test_late_worker_does_not_handle_again(spy: Spy, clock: Clock) -> None:
     come(1, "hello", clock)
-    [late] = inbox.lease(Update, at_most=1, lease_time=inbox.LEASE, at=clock())
+    [late] = lease(Update, at_most=1, lease_time=inbox.LEASE, at=clock())
     clock.move(seconds=60)
     handle_all(clock)
 

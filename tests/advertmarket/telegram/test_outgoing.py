@@ -13,6 +13,7 @@ from advertmarket.db import NoDatabaseTransaction
 from advertmarket.telegram import outgoing
 from advertmarket.telegram.content import Button
 from advertmarket.telegram.models import OutgoingMessage
+from advertmarket.telegram.queue import hold, lease
 from sandbox.telegram.control import Telegram
 from tests.advertmarket.telegram.conftest import ANNA, OLEG, Clock
 
@@ -173,15 +174,15 @@ def test_only_money_outlives_a_day_without_telegram(
 
 def test_whoever_lost_the_lease_records_nothing(telegram: Telegram, clock: Clock) -> None:
     pk = say("hello", clock)
-    [mine] = outgoing.lease(OutgoingMessage, at_most=8, lease_time=outgoing.LEASE, at=clock())
-    assert outgoing.lease(OutgoingMessage, at_most=8, lease_time=outgoing.LEASE, at=clock()) == []
+    [mine] = lease(OutgoingMessage, at_most=8, lease_time=outgoing.LEASE, at=clock())
+    assert lease(OutgoingMessage, at_most=8, lease_time=outgoing.LEASE, at=clock()) == []
 
     clock.move(seconds=61)
     outgoing.send_due(clock=clock)
     sent_at = OutgoingMessage.objects.get(pk=pk).sent_at
     clock.move(seconds=1)
     with transaction.atomic():
-        assert outgoing.hold(mine) is None
+        assert hold(mine) is None
 
     assert OutgoingMessage.objects.get(pk=pk).sent_at == sent_at
     assert texts(telegram) == ["hello"]
