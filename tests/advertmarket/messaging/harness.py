@@ -21,7 +21,6 @@ from advertmarket.messaging.models import OutboxMessage
 from advertmarket.messaging.runtime import GroupWorker
 from sandbox.process import Child
 
-
 _sender = Sender()
 
 
