@@ -1,7 +1,7 @@
 """The facts that deals publish on deal.events: one class for each kind of transition.
 
-They carry ids and figures that never change after the offer; texts are read again by whoever needs
-them (`deals.selectors.summary_of`).
+They carry ids and figures that never change after the offer; what may change is read again by
+whoever needs it.
 """
 
 from __future__ import annotations

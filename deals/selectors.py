@@ -70,22 +70,6 @@ class DealView:
 
 
 @dataclass(frozen=True)
-class DealSummary:
-    """What a message about a deal says, whoever it is for; price in nanoTON."""
-
-    id: UUID
-    status: str
-    version: int
-    advertiser_id: int
-    owner_id: int
-    channel_id: int
-    channel_title: str
-    price_nano: int
-    deadline_at: datetime | None
-    last_reason: str
-
-
-@dataclass(frozen=True)
 class TimelineEntry:
     """A line of a deal's history; `actor` is advertiser, owner, operator or system."""
 
@@ -150,30 +134,6 @@ def timeline(deal_id: UUID, *, actor: Actor, page: PageRequest) -> KeysetPage[Ti
     deal = _find(deal_id, actor)
     rows = DealEvent.objects.filter(deal=deal)
     return page.of(rows, order=("version",)).map(lambda event: _entry(event, deal))
-
-
-def summary_of(deal_id: UUID) -> DealSummary:
-    """Return what a message about the deal may say.
-
-    Raises:
-        DealNotFound: there is none.
-    """
-    deal = Deal.objects.filter(id=deal_id).first()
-    if deal is None:
-        raise DealNotFound
-    last = DealEvent.objects.filter(deal=deal).order_by("-version").first()
-    return DealSummary(
-        id=deal.id,
-        status=deal.status,
-        version=deal.version,
-        advertiser_id=deal.advertiser_id,
-        owner_id=deal.owner_id,
-        channel_id=deal.channel_id,
-        channel_title=channels.titles_of([deal.channel_id])[deal.channel_id],
-        price_nano=deal.price_nano,
-        deadline_at=deal.deadline_at,
-        last_reason=last.reason if last else "",
-    )
 
 
 def deposit(deal_id: UUID, *, actor: Actor) -> DepositInstructions:

@@ -5,7 +5,7 @@ Besides what their docstrings name, all that move a deal raise what `moves.move`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -69,6 +69,12 @@ class TimeNotPossible(DomainError):
 
     code: ClassVar[Code] = Code.VALIDATION_FAILED
     message = _("Choose a time from now up to {days} days ahead.")
+
+
+class DealMovedOn(DomainError):
+    """The button stood under a message about an earlier version of the deal."""
+
+    message = _("The deal has moved on since this message; open it to see how it stands.")
 
 
 @dataclass(frozen=True)
@@ -355,6 +361,29 @@ def schedule_post(
     if set_for != when and (publish_at is not None or set_for > at):
         raise IllegalTransition(moved.source, Action.SCHEDULE)
     wake_after_commit(_POST_DUE)
+
+
+@requires_transaction
+def press_button(
+    *, deal_id: UUID, version: int, action: Action, actor: Actor, at: datetime
+) -> None:
+    """Do what a button under a message about version `version` of the deal stands for.
+
+    Raises:
+        DealMovedOn: the deal has another version by now.
+    """
+    deal = lock(deal_id)
+    permissions.check_visible(actor, deal)
+    if deal.version != version:
+        raise DealMovedOn
+    _BUTTONS[action](deal_id=deal_id, actor=actor, at=at)
+
+
+_BUTTONS: dict[Action, Callable[..., None]] = {
+    Action.ACCEPT: accept_offer,
+    Action.REJECT: reject_offer,
+    Action.APPROVE: approve_creative,
+}
 
 
 # --- The end ------------------------------------------------------------------------------------

@@ -1,0 +1,89 @@
+"""Deals, read only. A deal's page shows its history, its money, its ad and every look at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket.admin import ReadOnlyAdmin, ReadOnlyInline, ton
+from advertmarket.money import format_ton
+from payments import selectors as payments
+
+from .models import Brief, Creative, Deal, DealEvent, PlannedCheck, PostAttempt, PostingCheck
+
+
+def _inline(row: type[Model], *columns: str, order: str = "pk") -> type[ReadOnlyInline[Any, Deal]]:
+    """Return an inline that shows these columns of a deal's rows."""
+
+    class Rows(ReadOnlyInline[Any, Deal]):
+        model = row
+        fields = readonly_fields = columns
+        ordering = (order,)
+
+    return Rows
+
+
+@admin.register(Deal)
+class DealAdmin(ReadOnlyAdmin[Deal]):
+    list_display = (
+        "id",
+        "status",
+        "channel",
+        "price",
+        "advertiser",
+        "owner",
+        "deadline_at",
+        "hold_reason",
+        "created_at",
+    )
+    list_filter = ("status", "hold_reason", "created_at")
+    search_fields = ("=id", "=advertiser__id", "=owner__id", "=channel__id", "channel__title")
+    list_select_related = ("channel", "advertiser", "owner")
+    ordering = ("-created_at",)
+    readonly_fields = ("price", "escrow", "accounts", "payout")
+    exclude = ("price_nano", "lease_owner")
+    inlines = (
+        _inline(DealEvent, "at", "action", "from_status", "to_status", "actor", "reason"),
+        _inline(Brief, "text", "audience", "tone", "links", "forbidden_words", "notes"),
+        _inline(Creative, "version", "text", "media", "buttons", "revision_note", "approved_at"),
+        _inline(PostAttempt, "part", "state", "message_ids", "started_at", "ended_at", "error"),
+        _inline(PlannedCheck, "planned_at", "due_at", "attempts", "done_at", "verdict"),
+        _inline(PostingCheck, "at", "verdict", "forward_probe", "markup_probe", "detail"),
+    )
+    price = ton("price_nano", _("price, TON"))
+
+    @admin.display(description=_("escrow"))
+    def escrow(self, deal: Deal) -> str:
+        """Say how the escrow stands."""
+        view = payments.escrow_view(deal.id)
+        if view is None:
+            return "—"
+        funded = "—" if view.funded_nano is None else format_ton(view.funded_nano)
+        return f"{view.state}, {funded} TON, {view.address}"
+
+    @admin.display(description=_("accounts, TON"))
+    def accounts(self, deal: Deal) -> SafeString | str:
+        """Show the deal's accounts that are not empty."""
+        view = payments.escrow_view(deal.id)
+        held = [(name, nano) for name, nano in view.balances.items() if nano] if view else []
+        rows = ((name, format_ton(nano)) for name, nano in held)
+        return format_html_join("", "{}: {}<br>", rows) or "—"
+
+    @admin.display(description=_("payout"))
+    def payout(self, deal: Deal) -> SafeString | str:
+        """Say how the payout stands, and what it waits for."""
+        view = payments.payout_view(deal.id)
+        if view is None:
+            return "—"
+        return format_html(
+            "{}, {} TON<br>{}<br>{}",
+            view.state,
+            format_ton(view.amount_nano),
+            view.waiting_for,
+            view.tx_hash,
+        )
