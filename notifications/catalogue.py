@@ -68,7 +68,7 @@ NOTICES = (
         "NEW_OFFER",
         deals.OfferSubmitted,
         _owner,
-        _("<b>New offer</b> for {channel}: {price} TON"),
+        _("<b>New offer</b> for {channel}: {price} TON\n\n{brief}"),
         choices=_ON_OFFER,
     ),
     Notice(
@@ -107,14 +107,14 @@ NOTICES = (
         "CREATIVE_SUBMITTED",
         deals.CreativeSubmitted,
         _advertiser,
-        _("<b>{channel} sent the ad for your approval.</b>"),
+        _("<b>{channel} sent the ad for your approval:</b>\n\n{creative}"),
         choices=_ON_DRAFT,
     ),
     Notice(
         "REVISION_REQUESTED",
         deals.RevisionRequested,
         _owner,
-        _("<b>The advertiser asks for another version of the ad</b> for {channel}."),
+        _("<b>The advertiser asks for another version of the ad</b> for {channel}.\n\n{note}"),
     ),
     Notice(
         "CREATIVE_APPROVED",

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 
 from accounts.events import PayoutAddressChanged
+from advertmarket.actors import Actor
 from advertmarket.messaging.events import Event
 from advertmarket.money import format_ton
 from advertmarket.telegram.links import app_link, deal_link
-from channels.selectors import get_channel
-from deals.events import DealEvent
+from deals.events import CreativeSubmitted, DealEvent, RevisionRequested
+from deals.selectors import current_creative, get_deal
 from payments.events import SettlementConfirmed, SettlementStuck
 from payments.selectors import payout_view
+
+EXCERPT = 1_500
+DRAFT_EXCERPT = 3_000
+"""Characters of what somebody wrote, and of an ad with its links: a message holds 4,096."""
+
+_READER = Actor.system("notifications")
 
 
 @dataclass(frozen=True)
@@ -34,34 +43,47 @@ def facts_of(event: Event) -> Facts:
 
     Raises:
         TypeError: a notice was added for a kind of event that this does not know.
+        DomainError: what the event names does not exist.
     """
     raise TypeError(f"no facts of {type(event).__qualname__}")
 
 
 @facts_of.register
-def _deal(event: DealEvent) -> Facts:
-    channel = get_channel(event.channel_id)
-    return Facts(
-        {
-            "channel": _escape(channel.title),
-            "price": format_ton(event.price_nano),
-        },
-        link=deal_link(event.deal_id),
-        deal=(event.deal_id, event.deal_version),
-    )
+def _deal(event: DealEvent, **more: str) -> Facts:
+    deal = get_deal(event.deal_id, actor=_READER)
+    values = {
+        "channel": _escape(deal.channel_title),
+        "price": format_ton(deal.price_nano),
+        "brief": _escape(_cut(deal.brief.text, EXCERPT)),
+        **more,
+    }
+    return Facts(values, deal_link(event.deal_id), (event.deal_id, event.deal_version))
+
+
+@facts_of.register
+def _draft(event: CreativeSubmitted) -> Facts:
+    creative = current_creative(event.deal_id, actor=_READER)
+    shown = "\n".join(_shown(creative.parts))
+    return _deal(event, creative=_escape(_cut(shown, DRAFT_EXCERPT)))
+
+
+@facts_of.register
+def _revision(event: RevisionRequested) -> Facts:
+    creative = current_creative(event.deal_id, actor=_READER)
+    return _deal(event, note=_escape(_cut(creative.revision_note, EXCERPT)))
 
 
 @facts_of.register
 def _paid(event: SettlementConfirmed) -> Facts:
     values = {"amount": format_ton(event.amount_nano), "tx_hash": _escape(event.tx_hash)}
-    return Facts(values, link=deal_link(event.deal_id))
+    return Facts(values, deal_link(event.deal_id))
 
 
 @facts_of.register
 def _stuck(event: SettlementStuck) -> Facts:
     payout = payout_view(event.deal_id)
-    amount_nano = payout.amount_nano if payout else 0
-    return Facts({"amount": format_ton(amount_nano)}, link=app_link("profile"))
+    assert payout is not None  # it is this settlement
+    return Facts({"amount": format_ton(payout.amount_nano)}, app_link("profile"))
 
 
 @facts_of.register
@@ -70,7 +92,20 @@ def _address(event: PayoutAddressChanged) -> Facts:
         "address": _escape(event.address),
         "effective_at": f"{event.effective_at:%d.%m.%Y %H:%M} {settings.TIME_ZONE}",
     }
-    return Facts(values, link=app_link("profile"))
+    return Facts(values, app_link("profile"))
+
+
+def _shown(parts: list[list[dict[str, Any]]]) -> Iterator[str]:
+    """Say what an ad holds: no link stays hidden behind words."""
+    for message in (message for part in parts for message in part):
+        if message["text"]:
+            yield _cut(message["text"], EXCERPT)
+        yield from (f"🔗 {url}" for url in message["links"])
+        yield from (f"[{label}] {url}" for label, url in message["buttons"])
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}…"
 
 
 def _escape(text: str) -> str:
