@@ -57,7 +57,7 @@ class NotNow(Exception):
 
 
 class LeaseLost(Exception):
-    """Another worker has this settlement now; what it does stands, this one lets go."""
+    """The settlement is not as this worker found it; what others did stands, this one lets go."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ class Executor:
             try:
                 self._step(pk)
             except LeaseLost:
-                logger.warning("settlement %s is in other hands", pk)
+                logger.warning("settlement %s is in other hands, or has moved on", pk)
+                self._finish(pk)
             except Exception as problem:  # one that fails keeps no other one waiting
                 logger.exception("settlement %s", pk)
                 self._finish(pk, NotNow(f"an error to be mended: {problem!r}", MUCH_LATER))
@@ -253,9 +254,9 @@ class Executor:
         assert attempt.boc is not None
         if timezone.now() >= attempt.valid_until_at:
             return
-        refuse_if_paused()
+        boc = base64.b64encode(attempt.boc).decode()
         try:
-            answer = self._client.send(base64.b64encode(attempt.boc).decode())
+            answer = self._client.send(boc, refuse=refuse_if_paused)
         except TonUnavailable as silence:
             answer = str(silence)
         now = timezone.now()

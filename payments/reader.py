@@ -17,7 +17,7 @@ from django.utils import timezone
 from .booking import MissingLink, book
 from .models import ChainCursor, Wallet
 from .ton.client import TonClient, TonUnavailable
-from .ton.schema import MASTERCHAIN_PREFIX, Block, ChainTransaction
+from .ton.schema import MASTERCHAIN_PREFIX, Block, ChainTransaction, Shown
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +46,14 @@ def read_new_blocks(
         if not own:
             logger.warning("block %s is not indexed yet: waiting", seqno)
             break
-        store_block(client, seqno=seqno, block_at=max(tx.now for tx in own), found=found)
+        block_at = max(client.whole(tx).now for tx in own)
+        store_block(client, seqno=seqno, block_at=block_at, found=found)
         done += 1
     return done
 
 
 def store_block(
-    client: TonClient, *, seqno: int, block_at: dt.datetime, found: list[ChainTransaction]
+    client: TonClient, *, seqno: int, block_at: dt.datetime, found: list[Shown]
 ) -> None:
     """Book what block `seqno` brought our wallets and advance the cursor, in one commit.
 
@@ -60,7 +61,7 @@ def store_block(
     in addition to what the block shows of it.
 
     Raises:
-        TonUnavailable: a wallet could not be caught up; nothing of this block was booked.
+        TonUnavailable: what a wallet's history is cannot be told; nothing of this block was booked.
     """
     by_address = defaultdict(list)
     for tx in found:
@@ -68,7 +69,7 @@ def store_block(
     ours = set(
         Wallet.objects.filter(address__in=list(by_address)).values_list("address", flat=True)
     )
-    wanted = {address: by_address[address] for address in ours}
+    wanted = {address: [client.whole(tx) for tx in by_address[address]] for address in ours}
     _refuse_unfinished(wanted)
     try:
         _commit_block(seqno, block_at, wanted)
@@ -103,7 +104,7 @@ def _commit_block(
 def _refuse_unfinished(wanted: dict[str, list[ChainTransaction]]) -> None:
     """Of a block's chain transactions of one account, the last one shows the balance it left."""
     for address, shown in wanted.items():
-        if shown and max(shown, key=lambda tx: tx.lt).account_state_after is None:
+        if shown and max(shown, key=lambda tx: tx.lt).balance_after is None:
             raise TonUnavailable(reason=f"the balance of {address} after the block is not shown")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import random
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import httpx
@@ -29,11 +30,14 @@ from .schema import (
     ChainTransactions,
     Fees,
     Head,
+    Page,
+    Shown,
     WalletState,
 )
 from .wallet import FeeQuestion
 
 M = TypeVar("M", bound=BaseModel)
+P = TypeVar("P", Page, ChainTransactions)
 
 PAGE = 1000
 """The most chain transactions that one answer may hold."""
@@ -74,17 +78,27 @@ class TonClient:
         """Return the last masterchain block that the indexer has."""
         return self._read(Head, "masterchainInfo").last
 
-    def block_chain_transactions(self, seqno: int) -> list[ChainTransaction]:
+    def block_chain_transactions(self, seqno: int) -> list[Shown]:
         """Return every chain transaction that masterchain block `seqno` committed, by lt.
 
         The list of a block that the indexer has not indexed is empty; a real one holds at least
-        the masterchain's own.
+        the masterchain's own. `whole` reads those that matter.
         """
-        return self._pages("transactionsByMasterchainBlock", {"seqno": seqno})
+        return self._pages(Page, "transactionsByMasterchainBlock", {"seqno": seqno})
+
+    def whole(self, shown: Shown) -> ChainTransaction:
+        """Return all that we need of a chain transaction.
+
+        Raises:
+            TonUnavailable: it makes no sense.
+        """
+        return _validated(ChainTransaction, shown.model_dump(mode="json"))
 
     def account_chain_transactions(self, address: str, *, after_lt: int) -> list[ChainTransaction]:
         """Return the chain transactions of a raw address later than `after_lt`, by lt."""
-        return self._pages("transactions", {"account": address, "start_lt": after_lt + 1})
+        return self._pages(
+            ChainTransactions, "transactions", {"account": address, "start_lt": after_lt + 1}
+        )
 
     def received(self, msg_hash: str) -> ChainTransaction | None:
         """Return the recipient's chain transaction of a message (hex hash), once there is one."""
@@ -121,27 +135,25 @@ class TonClient:
         )
         return answer.source_fees.total_nano
 
-    def send(self, boc_base64: str) -> str:
+    def send(self, boc_base64: str, *, refuse: Callable[[], None] = lambda: None) -> str:
         """Broadcast a signed message once and return what was answered, for the record.
 
-        "ok" does not mean accepted, and an error does not mean dropped.
+        "ok" does not mean accepted, and an error does not mean dropped. `refuse` is called when it
+        is our turn, as the last thing before the broadcast, and may raise.
 
         Raises:
             TonUnavailable: there was no answer: the message may have landed all the same.
         """
-        response = self._ask("POST", "message", json={"boc": boc_base64})
+        response = self._ask("POST", "message", refuse=refuse, json={"boc": boc_base64})
         if response.status_code == httpx.codes.OK:
             return "ok"
         return f"{response.status_code} {_error_text(response)}"
 
-    def _pages(self, method: str, params: dict[str, Any]) -> list[ChainTransaction]:
-        found: list[ChainTransaction] = []
+    def _pages(self, answer: type[P], method: str, params: dict[str, Any]) -> list[Any]:
+        found: list[Any] = []
         while True:
-            page = self._read(
-                ChainTransactions,
-                method,
-                {**params, "limit": PAGE, "offset": len(found), "sort": "asc"},
-            ).transactions
+            place = {"limit": PAGE, "offset": len(found), "sort": "asc"}
+            page = self._read(answer, method, {**params, **place}).transactions
             found += page
             if len(page) < PAGE:
                 return found
@@ -167,11 +179,14 @@ class TonClient:
                 break
         raise TonUnavailable(reason=f"{method}: {problem}")
 
-    def _ask(self, verb: str, method: str, **kwargs: Any) -> httpx.Response:
+    def _ask(
+        self, verb: str, method: str, *, refuse: Callable[[], None] = lambda: None, **kwargs: Any
+    ) -> httpx.Response:
         if not self._breaker.allows():
             _BREAKER_OPEN.set(1)
             raise TonUnavailable(reason="its breaker is open after many failures")
         self._wait_for_turn()
+        refuse()
         try:
             response = self._http.request(verb, method, **kwargs)
         except httpx.HTTPError as error:
@@ -209,7 +224,15 @@ def for_payouts() -> TonClient:
 
 def _parsed(model: type[M], response: httpx.Response) -> M:
     try:
-        return model.model_validate(response.json())
+        answer = response.json()
+    except ValueError as error:
+        raise TonUnavailable(reason="an answer that makes no sense: not JSON") from error
+    return _validated(model, answer)
+
+
+def _validated(model: type[M], answer: Any) -> M:
+    try:
+        return model.model_validate(answer)
     except (ValueError, TypeError, OverflowError, OSError) as error:
         raise TonUnavailable(reason=f"an answer that makes no sense: {error}") from error
 

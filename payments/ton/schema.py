@@ -31,6 +31,9 @@ Hash = Annotated[str, BeforeValidator(_hex)]
 RawAddress = Annotated[str, BeforeValidator(_raw)]
 UnixTime = Annotated[dt.datetime, BeforeValidator(_time)]
 Whole = Annotated[int, BeforeValidator(lambda value: int(value or 0))]
+WholeIfShown = Annotated[
+    int | None, BeforeValidator(lambda shown: None if shown is None else int(shown))
+]
 
 
 class _Answer(BaseModel):
@@ -48,6 +51,23 @@ class Head(_Answer):
     """What `masterchainInfo` answers."""
 
     last: Block
+
+
+class Shown(BaseModel):
+    """A chain transaction of anybody, as far as everybody's is read: whose it is.
+
+    A stranger's may have forms that we do not know; they are not looked at.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    account: RawAddress
+
+
+class Page(_Answer):
+    """A page of a block's chain transactions."""
+
+    transactions: list[Shown]
 
 
 class MessageContent(_Answer):
@@ -87,9 +107,12 @@ class Description(_Answer):
 
 
 class AccountState(_Answer):
-    """The account right after a chain transaction."""
+    """The account right after a chain transaction; of one in the middle of a block, its hash only.
 
-    balance: Whole = 0
+    https://github.com/toncenter/ton-indexer keeps an account's state at the end of each block.
+    """
+
+    balance: WholeIfShown = None
 
 
 class ChainTransaction(_Answer):
@@ -109,9 +132,14 @@ class ChainTransaction(_Answer):
     account_state_after: AccountState | None = None
 
     @property
+    def balance_after(self) -> int | None:
+        """The account's balance (nanoTON) right after, if it is shown."""
+        return self.account_state_after.balance if self.account_state_after else None
+
+    @property
     def bounced_back(self) -> bool:
         """Whether the incoming value was sent back instead of staying."""
-        return self.description.bounce is not None and bool(self.out_msgs)
+        return self.description.bounce is not None and self.description.bounce.get("type") == "ok"
 
 
 class ChainTransactions(_Answer):

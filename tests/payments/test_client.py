@@ -30,7 +30,7 @@ QUESTION = FeeQuestion(body="", init_code="", init_data="")
 
 CALLS: dict[str, Callable[[TonClient], object]] = {
     "head": lambda ton: ton.head(),
-    "block": lambda ton: ton.block_chain_transactions(7),
+    "block": lambda ton: [ton.whole(tx) for tx in ton.block_chain_transactions(7)],
     "account": lambda ton: ton.account_chain_transactions(ADDRESS, after_lt=0),
     "received": lambda ton: ton.received("ab" * 32),
     "wallet_state": lambda ton: ton.wallet_state(ADDRESS),
