@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import uuid
 from collections.abc import Iterable
@@ -113,5 +112,6 @@ def verify(body: bytes, headers: Iterable[tuple[str, bytes | None]], *, topic: s
 def _mac(key: bytes, body: bytes, *context: str) -> str:
     if not key:
         raise RuntimeError("this process has no EVENT_SIGNING_KEY")
-    digests = (hashlib.sha256(part).digest() for part in (*map(str.encode, context), body))
-    return hmac.new(key, b"".join(digests), hashlib.sha256).hexdigest()
+    parts = (*map(str.encode, context), body)
+    framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
+    return hmac.digest(key, framed, "sha256").hex()

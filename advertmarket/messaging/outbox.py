@@ -7,6 +7,8 @@ import json
 import uuid
 from datetime import datetime
 
+from django.db import connection
+
 from advertmarket import correlation
 from advertmarket.db import requires_transaction
 from advertmarket.wake import wake_after_commit
@@ -17,6 +19,17 @@ from .models import OutboxMessage
 from .tasks import relay_outbox
 
 _EVENT_IDS = uuid.UUID("5f0c7c0e-3c5b-4f4e-9a53-6d0b4f0f9a11")
+
+
+_INSERT = """
+    INSERT INTO notification_outbox (
+        event_id, idempotency_key, topic, key, event_type, version, payload, payload_digest,
+        correlation_id, created_at, status, attempts, error
+    ) VALUES (
+        %(event_id)s, %(idempotency_key)s, %(topic)s, %(key)s, %(event_type)s, %(version)s,
+        %(payload)s, %(payload_digest)s, %(correlation_id)s, %(created_at)s, 'PENDING', 0, ''
+    ) ON CONFLICT DO NOTHING RETURNING id
+"""
 
 
 class KeyReused(RuntimeError):
@@ -40,22 +53,27 @@ def publish(event: Event, *, key: str, at: datetime) -> None:
         raise TypeError(f"{type(event).__qualname__} is not registered with @event")
     payload = event.model_dump(mode="json", exclude={"deal_id"})
     digest = _digest(event, payload)
-    message = OutboxMessage(
-        event_id=uuid.uuid5(_EVENT_IDS, key),
-        idempotency_key=key,
-        topic=event.TOPIC.name,
-        key=event.deal_id,
-        event_type=event.TYPE,
-        version=event.VERSION,
-        payload=payload,
-        payload_digest=digest,
-        correlation_id=correlation.current(),
-        created_at=at,
-    )
-    OutboxMessage.objects.bulk_create([message], ignore_conflicts=True)
-    stored = OutboxMessage.objects.values_list("payload_digest", flat=True).get(idempotency_key=key)
-    if bytes(stored) != digest:
-        raise KeyReused(key)
+    with connection.cursor() as cursor:  # one statement: this runs under the callers' locks
+        cursor.execute(
+            _INSERT,
+            {
+                "event_id": uuid.uuid5(_EVENT_IDS, key),
+                "idempotency_key": key,
+                "topic": event.TOPIC.name,
+                "key": event.deal_id,
+                "event_type": event.TYPE,
+                "version": event.VERSION,
+                "payload": json.dumps(payload),
+                "payload_digest": digest,
+                "correlation_id": correlation.current(),
+                "created_at": at,
+            },
+        )
+        is_new = cursor.fetchone() is not None
+    if not is_new:
+        stored = OutboxMessage.objects.get(idempotency_key=key)
+        if bytes(stored.payload_digest) != digest:
+            raise KeyReused(key)
     wake_after_commit(relay_outbox)
 
 

@@ -30,6 +30,12 @@ BATCH_SIZE = 500
 MAX_BODY_BYTES = 900_000
 CONFIRM_TIMEOUT_S = 10.0
 _LEADER_LOCK = 0x6F7574626F78
+_SENDER_NAME = f"{settings.PROCESS_ROLE}@{socket.gethostname()}"
+
+_MARK = """
+    UPDATE notification_outbox SET status = 'DELIVERED', delivered_at = %s, error = ''
+    WHERE id = ANY(%s) AND status = 'PENDING'
+"""
 
 Lane: TypeAlias = tuple[str, str]
 Status = OutboxMessage.Status
@@ -138,9 +144,8 @@ class _Batch:
                 ids.append(row.pk)
             else:
                 broken.add(_lane(row))
-        OutboxMessage.objects.filter(pk__in=ids, status=Status.PENDING).update(
-            status=Status.DELIVERED, delivered_at=timezone.now(), error=""
-        )
+        with connection.cursor() as cursor:
+            cursor.execute(_MARK, [timezone.now(), ids])
 
     def _fail(self, row: OutboxMessage, error: str) -> None:
         logger.error("outbox row %s can never be sent, its lane waits: %s", row.pk, error)
@@ -170,7 +175,6 @@ def _record(row: OutboxMessage, at: datetime) -> Outgoing:
     body = envelope.to_body()
     if len(body) > MAX_BODY_BYTES:
         raise Unsendable(f"{len(body)} bytes are more than the {MAX_BODY_BYTES} allowed")
-    sender = f"{settings.PROCESS_ROLE}@{socket.gethostname()}"
-    headers = sign(body, topic=row.topic, sender=sender, at=at)
+    headers = sign(body, topic=row.topic, sender=_SENDER_NAME, at=at)
     headers.append((CORRELATION_ID, str(row.correlation_id).encode()))
     return Outgoing(row.topic, str(row.key).encode(), body, headers)

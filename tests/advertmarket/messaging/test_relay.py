@@ -59,7 +59,7 @@ def relay_has_delivered() -> bool:
 
 WAITS_FOR_A_ROW = """
     SELECT pid FROM pg_stat_activity WHERE datname = current_database()
-    AND wait_event_type = 'Lock' AND query LIKE 'UPDATE%notification_outbox%'
+    AND wait_event_type = 'Lock' AND query LIKE '%UPDATE notification_outbox%'
 """
 
 
