@@ -243,5 +243,4 @@ def _post_fee(wallet: Wallet, tx: ChainTransaction, row: TonTransaction, at: dt.
 
 def _put_chain_facts(row: TonTransaction, tx: ChainTransaction) -> None:
     row.lt, row.tx_hash, row.mc_seqno, row.chain_at = tx.lt, tx.hash, tx.mc_block_seqno, tx.now
-    state = tx.account_state_after
-    row.chain_balance_nano = state.balance if state else None
+    row.chain_balance_nano = tx.balance_after
