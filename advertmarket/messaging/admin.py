@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from advertmarket.admin import ReadOnlyAdmin
 
@@ -30,3 +31,18 @@ class DeadLetterAdmin(ReadOnlyAdmin[DeadLetter]):
     list_display = ["id", "group", "topic", "partition", "offset", "error", "created_at"]
     list_filter = ["group", "topic"]
     ordering = ["-id"]
+    readonly_fields = ["key_text", "body_text"]
+
+    @admin.display(description=_("key"))
+    def key_text(self, letter: DeadLetter) -> str:
+        """The record's key, as far as it is text."""
+        return _text(letter.key)
+
+    @admin.display(description=_("body"))
+    def body_text(self, letter: DeadLetter) -> str:
+        """The record's bytes, as far as they are text."""
+        return _text(letter.body)
+
+
+def _text(value: bytes | memoryview | None) -> str:
+    return "—" if value is None else bytes(value).decode(errors="backslashreplace")
