@@ -1,0 +1,7 @@
+"""Payments with a chain, for notices about money."""
+
+from __future__ import annotations
+
+from tests.payments.conftest import bank, chain
+
+__all__ = ["bank", "chain"]

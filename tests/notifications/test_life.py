@@ -1,0 +1,110 @@
+"""What both sides hear while a deal lives, money and drafts included."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from advertmarket.actors import Actor
+from deals import services, sweeps
+from deals.delivery.content import Content
+from deals.delivery.draft import Draft
+from notifications.services import tell
+from payments.events import SettlementStuck
+from tests.notifications.life import (
+    ADVERTISER,
+    ANNA,
+    OLEG,
+    OWNER,
+    PRICE_NANO,
+    begin,
+    heard,
+    proof,
+    tell_all,
+)
+from tests.payments.bank import OWNER_ID, Bank
+
+SYSTEM = Actor.system("test")
+
+
+@pytest.fixture
+def funded(bank: Bank) -> UUID:
+    deal_id = begin()
+    at = timezone.now()
+    with transaction.atomic():
+        services.accept_offer(deal_id=deal_id, proof=proof(at), actor=OWNER, at=at)
+        services.request_payment(deal_id=deal_id, proof=proof(at), actor=SYSTEM, at=at)
+    bank.pay(deal_id, PRICE_NANO)
+    bank.apply_deposits()
+    sweeps.fund_deals()
+    return deal_id
+
+
+def submit(deal_id: UUID, text: str) -> None:
+    content = Content(text, links=("https://example.org/<x>",), buttons=(("Buy", "https://b.uy/"),))
+    with transaction.atomic():
+        services.submit_creative(
+            deal_id=deal_id,
+            draft=Draft(text=text),
+            parts=((content,),),
+            actor=OWNER,
+            at=timezone.now(),
+        )
+
+
+def test_deposit_draft_and_revision_are_told(funded: UUID) -> None:
+    submit(funded, "Hello <world>")
+    tell_all()
+
+    draft = heard(ANNA)[-1]
+    assert draft.text == (
+        "<b>News &amp; &lt;views&gt; sent the ad for your approval:</b>\n\n"
+        "Hello &lt;world&gt;\n🔗 https://example.org/&lt;x&gt;\n[Buy] https://b.uy/"
+    )
+    assert [b["label"] for b in draft.buttons[0]] == ["Approve", "Ask for a revision"]
+    assert [m.text.split("\n")[0] for m in heard(ANNA)[:2]] == [
+        "<b>News &amp; &lt;views&gt; accepted your offer.</b>",
+        "<b>Your deposit of 100 TON arrived.</b>",
+    ]
+
+    with transaction.atomic():
+        services.request_revision(
+            deal_id=funded, note="shorter & <louder>", actor=ADVERTISER, at=timezone.now()
+        )
+    tell_all()
+
+    assert [m.text.split("\n")[0] for m in heard(OLEG)[1:]] == [
+        "<b>100 TON для канала News &amp; &lt;views&gt; — на эскроу.</b>",
+        "<b>Рекламодатель просит доработать рекламу</b> для канала News &amp; &lt;views&gt;.",
+    ]
+    assert heard(OLEG)[-1].text.endswith("\n\nshorter &amp; &lt;louder&gt;")
+
+
+def test_long_draft_fits_into_a_message_with_its_links(funded: UUID) -> None:
+    submit(funded, "x" * 4096)
+    tell_all()
+
+    text = heard(ANNA)[-1].text
+    assert len(text) < 4096
+    assert "…\n🔗 https://example.org/&lt;x&gt;\n[Buy] https://b.uy/" in text
+
+
+def test_payout_that_waits_for_an_address_is_told_with_its_amount(bank: Bank) -> None:
+    reference = bank.payout_due()
+    stuck = SettlementStuck(
+        deal_id=reference,
+        settlement_id=bank.settlement(reference).pk,
+        kind="PAYOUT",
+        payee_id=OWNER_ID,
+        reason="no payout address",
+    )
+
+    with transaction.atomic():
+        tell(event=stuck, at=timezone.now())
+
+    [message] = heard(OWNER_ID)
+    assert message.text.startswith("<b>Your payout of 90 TON waits.</b>")
+    assert message.buttons[-1][0]["url"] == "https://t.me/advertmarket_bot?startapp=profile"
