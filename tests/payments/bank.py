@@ -155,3 +155,8 @@ class Bank:
     def owner_has(self) -> int:
         """What the chain says that the owner holds, in nanoTON."""
         return self.chain.balance(self.owner.raw_address)
+
+    def owner_received(self) -> list[int]:
+        """What arrived at the owner's address on chain, in nanoTON, oldest first."""
+        arrived = self.chain.transactions(self.owner.raw_address)
+        return [int(one["in_msg"]["value"]) for one in arrived if one["in_msg"]["value"]]

@@ -1,0 +1,615 @@
+"""Everything runs beside itself. Where a lock decides, a control shows that the race is real."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from contextlib import closing
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    transaction,
+)
+from django.utils import timezone
+
+from accounts import selectors as accounts_selectors
+from accounts import services as accounts
+from advertmarket.actors import Actor
+from advertmarket.state import redis_state
+from payments import deposits, ledger, reader, services, settlements, wallets
+from payments import executor as executor_module
+from payments.chart import PerDeal
+from payments.executor import Executor
+from payments.models import (
+    ChainCursor,
+    Deposit,
+    Escrow,
+    Journal,
+    Settlement,
+    TonTransaction,
+    Wallet,
+)
+from payments.services import ChainBehind, EscrowNotEmpty
+from payments.ton.client import TonClient
+from payments.ton.schema import Shown
+from sandbox.ton.wallets import Wallet as PersonsWallet
+from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
+from tests.payments.lines import Line, before, line_of
+from tests.payments.threads import Meanwhile, elsewhere, together
+
+AFTER_THE_LEASE = line_of(Executor.run, "for pk in leased")
+AFTER_THE_LOOK = line_of(Executor._sign, "now = timezone.now()")
+AFTER_THE_COMMIT = line_of(Executor._sign, "if frozen")
+BEFORE_THE_BROADCAST = line_of(Executor._broadcast, "self._client.send(")
+AFTER_THE_BROADCAST = line_of(Executor._broadcast, "now = timezone.now()")
+
+
+def steal_leases() -> None:
+    """Take all settlements away from the worker that has them."""
+    Settlement.objects.update(lease_owner=None, leased_until=None, due_at=timezone.now())
+
+
+def landed(bank: Bank, reference: UUID) -> int:
+    """How many messages out of the deal's wallet the chain has executed."""
+    return sum(
+        len(tx["out_msgs"]) for tx in bank.chain.transactions(bank.wallet(reference).address)
+    )
+
+
+# --- executors ------------------------------------------------------------------------------------
+
+
+def test_four_executors_at_once_pay_once(bank: Bank) -> None:
+    reference = bank.payout_due()
+
+    for _ in range(4):
+        for run in together(*[lambda: bank.executor().run(at_most=10)] * 4):
+            run.result()
+        bank.read()
+        Settlement.objects.update(due_at=timezone.now())
+
+    assert bank.owner_has() == OWNER_SHARE_NANO
+    assert bank.attempts(reference) == ["CONFIRMED"]
+    assert landed(bank, reference) == 1
+
+
+def test_a_leased_settlement_is_not_due_for_others(bank: Bank) -> None:
+    reference = bank.payout_due()
+    taken: list[int] = []
+
+    with before(
+        AFTER_THE_LEASE, lambda: elsewhere(lambda: taken.append(bank.executor().run(at_most=10)))
+    ):
+        bank.executor().run(at_most=10)
+
+    assert taken == [0]
+    assert bank.attempts(reference) == ["SUBMITTED"]
+
+
+@pytest.mark.parametrize(
+    "line", [AFTER_THE_LEASE, AFTER_THE_LOOK, AFTER_THE_COMMIT, BEFORE_THE_BROADCAST]
+)
+def test_a_worker_that_lost_its_lease_lets_go(bank: Bank, line: Line) -> None:
+    """Its lease ran out during a slow call, and another worker has gone on."""
+    reference = bank.payout_due()
+
+    def other_worker() -> None:
+        steal_leases()
+        bank.executor().run(at_most=10)
+
+    with before(line, lambda: elsewhere(other_worker)):
+        bank.executor().run(at_most=10)
+
+    assert bank.attempts(reference) == ["SUBMITTED"]
+    bank.settle()
+    assert bank.owner_has() == OWNER_SHARE_NANO
+    assert bank.attempts(reference) == ["CONFIRMED"]
+    assert landed(bank, reference) == 1
+
+
+def test_a_slow_answer_to_the_broadcast_does_not_undo_the_landing(bank: Bank) -> None:
+    reference = bank.payout_due()
+
+    with before(AFTER_THE_BROADCAST, lambda: elsewhere(bank.read)):
+        bank.execute()
+
+    assert bank.attempts(reference) == ["LANDED"]
+    bank.settle()
+    assert bank.attempts(reference) == ["CONFIRMED"]
+    assert bank.owner_has() == OWNER_SHARE_NANO
+
+
+@pytest.mark.leaves_findings
+def test_without_lease_locks_and_constraint_two_workers_sign(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: only the seqno on chain then stands between us and paying twice."""
+    reference = bank.payout_due()
+    _take_the_guards_away(monkeypatch)
+
+    def other_worker() -> None:
+        steal_leases()
+        bank.executor().run(at_most=10)
+
+    with before(AFTER_THE_LOOK, lambda: elsewhere(other_worker)):
+        bank.executor().run(at_most=10)
+
+    assert len(bank.attempts(reference)) == 2
+
+
+def _take_the_guards_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_lock(_self: Executor, pk: UUID) -> Settlement:
+        settlement = Settlement.objects.get(pk=pk)
+        settlement.state = Settlement.State.QUEUED
+        return settlement
+
+    monkeypatch.setattr(Executor, "_lock", no_lock)
+    monkeypatch.setattr(executor_module, "_live_attempt", lambda _wallet: None)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX attempt_one_live_per_wallet")
+        cursor.execute("DROP INDEX attempt_message_once")
+
+
+# --- two settlements of one wallet ----------------------------------------------------------------
+
+
+def another_debt(bank: Bank, reference: UUID, amount_nano: int) -> UUID:
+    """A second settlement out of the same wallet, taken from the commission."""
+    other = uuid4()
+    now = timezone.now()
+    with transaction.atomic():
+        ledger.post(
+            kind=Journal.Kind.ESCROW_RELEASE,
+            key=f"test:{other}",
+            lines=[
+                ledger.Line(
+                    PerDeal.COMMISSION.of(reference), PerDeal.OWNER_PENDING.of(other), amount_nano
+                )
+            ],
+            actor=ACTOR,
+            at=now,
+        )
+        settlements.owe(
+            kind=Settlement.Kind.PAYOUT,
+            reference=other,
+            wallet=bank.wallet(reference),
+            payee_id=OWNER_ID,
+            amount_nano=amount_nano,
+            at=now,
+        )
+    return other
+
+
+def test_two_settlements_of_one_wallet_leave_one_after_the_other(bank: Bank) -> None:
+    first = bank.payout_due()
+    second = another_debt(bank, first, 1_000_000_000)
+
+    for run in together(*[lambda: bank.executor().run(at_most=1)] * 2):
+        run.result()
+    signed = [*bank.attempts(first), *bank.attempts(second)]
+    bank.settle(turns=8)
+
+    assert len(signed) == 1
+    assert sorted(bank.owner_received()) == [1_000_000_000, OWNER_SHARE_NANO]
+    assert (bank.attempts(first), bank.attempts(second)) == (["CONFIRMED"], ["CONFIRMED"])
+    assert bank.wallet(first).expected_seqno == 2
+
+
+def test_both_have_looked_at_the_same_seqno_and_one_signs(bank: Bank) -> None:
+    first = bank.payout_due()
+    second = another_debt(bank, first, 1_000_000_000)
+
+    with before(AFTER_THE_LOOK, lambda: elsewhere(lambda: bank.executor().run(at_most=1))):
+        bank.executor().run(at_most=1)
+
+    assert len([*bank.attempts(first), *bank.attempts(second)]) == 1
+    waiting = Settlement.objects.get(state=Settlement.State.QUEUED)
+    assert waiting.waiting_for == "another transfer of this wallet"
+    bank.settle(turns=8)
+    assert sorted(bank.owner_received()) == [1_000_000_000, OWNER_SHARE_NANO]
+
+
+def test_the_database_itself_refuses_a_second_live_attempt(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = bank.payout_due()
+    second = another_debt(bank, first, 1_000_000_000)
+    monkeypatch.setattr(executor_module, "_live_attempt", lambda _wallet: None)
+
+    with before(AFTER_THE_LOOK, lambda: elsewhere(lambda: bank.executor().run(at_most=1))):
+        bank.executor().run(at_most=1)
+
+    assert len([*bank.attempts(first), *bank.attempts(second)]) == 1
+    refused = Settlement.objects.get(state=Settlement.State.QUEUED)
+    assert "attempt_one_live_per_wallet" in refused.waiting_for
+
+
+def test_two_messages_with_one_seqno_are_both_answered_ok_and_one_vanishes(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control; what saves the day is that the vanished one is sent anew."""
+    first = bank.payout_due()
+    second = another_debt(bank, first, 1_000_000_000)
+    with monkeypatch.context() as unguarded:
+        unguarded.setattr(executor_module, "_live_attempt", lambda _wallet: None)
+        with connection.cursor() as cursor:
+            cursor.execute("DROP INDEX attempt_one_live_per_wallet")
+        with before(AFTER_THE_LOOK, lambda: elsewhere(lambda: bank.executor().run(at_most=1))):
+            bank.executor().run(at_most=1)
+
+    answers = TonTransaction.objects.filter(direction="OUT").values_list("seqno", "last_answer")
+    assert list(answers) == [(0, "ok"), (0, "ok")]
+    bank.read()
+    assert landed(bank, first) == 1
+
+    bank.settle(turns=8)
+
+    assert sorted(bank.owner_received()) == [1_000_000_000, OWNER_SHARE_NANO]
+    assert sorted([*bank.attempts(first), *bank.attempts(second)]) == [
+        "CONFIRMED",
+        "CONFIRMED",
+        "EXPIRED",
+    ]
+
+
+# --- the reader beside the executor ---------------------------------------------------------------
+
+
+def test_an_attempt_that_lands_while_it_is_given_up_is_not_given_up(bank: Bank) -> None:
+    """It cannot happen on a right chain; if it does, what landed counts and the wallet freezes."""
+    reference = bank.payout_due()
+    bank.execute()
+    ChainCursor.objects.update(block_at=timezone.now() + dt.timedelta(hours=1))
+
+    with before(line_of(Executor._expire, "now = timezone.now()"), lambda: elsewhere(bank.read)):
+        bank.execute()
+
+    assert bank.attempts(reference) == ["LANDED"]
+    bank.settle()
+    assert bank.owner_has() == OWNER_SHARE_NANO
+    assert bank.attempts(reference) == ["CONFIRMED"]
+
+
+def test_an_attempt_that_lands_beside_the_one_that_replaced_it_pays_once(bank: Bank) -> None:
+    """Both have one seqno, so that only one of them can land."""
+    reference = bank.payout_due()
+    bank.chain.fault("message", "hold", blocks=1)
+    bank.execute()
+    ChainCursor.objects.update(block_at=timezone.now() + dt.timedelta(hours=1))
+    bank.execute()
+    assert bank.attempts(reference) == ["EXPIRED"]
+
+    with bank.pass_time(2):
+        bank.execute()
+        assert bank.attempts(reference) == ["EXPIRED", "SUBMITTED"]
+        bank.settle()
+
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+    assert landed(bank, reference) == 1
+    assert bank.attempts(reference) == ["CONFIRMED", "EXPIRED"]
+    assert bank.wallet(reference).frozen_reason == "an attempt landed after it had expired"
+
+
+def test_an_attempt_that_lands_unread_after_it_was_given_up_is_not_replaced(bank: Bank) -> None:
+    reference = bank.payout_due()
+    bank.execute()
+    ChainCursor.objects.update(block_at=timezone.now() + dt.timedelta(hours=1))
+    bank.execute()
+    assert bank.attempts(reference) == ["EXPIRED"]
+
+    bank.chain.mine()
+    bank.execute()
+    assert bank.wallet(reference).frozen_reason == "the chain's seqno is 1, ours 0"
+    bank.settle()
+
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+    assert bank.attempts(reference) == ["CONFIRMED"]
+
+
+def test_two_readers_at_once_book_each_block_once(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    address = bank.wallet(reference).address
+    for _ in range(5):
+        bank.chain.faucet(address, 1_000_000_000)
+
+    for run in together(*[lambda: reader.read_new_blocks(bank.client, at_most=100)] * 3):
+        run.result()
+
+    assert Deposit.objects.count() == 5
+    assert ledger.balance(PerDeal.DEPOSIT_PENDING.of(reference)) == 5_000_000_000
+
+
+class OvertakenClient(TonClient):
+    """While it fetches a block, another reader books that block."""
+
+    def block_chain_transactions(self, seqno: int) -> list[Shown]:
+        found = super().block_chain_transactions(seqno)
+        with closing(TonClient()) as faster:
+            elsewhere(lambda: reader.read_new_blocks(faster, at_most=100))
+        return found
+
+
+def test_a_reader_that_comes_second_to_a_block_writes_nothing(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    bank.chain.faucet(bank.wallet(reference).address, PRICE_NANO)
+
+    with (
+        closing(OvertakenClient()) as overtaken,
+        before(line_of(reader._commit_block, "return"), lambda: None),
+    ):
+        reader.read_new_blocks(overtaken, at_most=1)
+
+    assert Deposit.objects.count() == 1
+    assert ledger.balance(PerDeal.DEPOSIT_PENDING.of(reference)) == PRICE_NANO
+
+
+# --- deposits beside the end of a deal ------------------------------------------------------------
+
+
+def close(bank: Bank, reference: UUID) -> None:
+    with transaction.atomic():
+        services.close_escrow(reference=reference, actor=ACTOR, at=timezone.now())
+
+
+def soon_to_expire(bank: Bank) -> UUID:
+    """An escrow with 20 s left to pay, and a payment in time that is not read yet."""
+    reference = bank.open_escrow()
+    deadline_at = ChainCursor.objects.get().block_at + dt.timedelta(seconds=20)
+    Escrow.objects.update(payment_deadline_at=deadline_at)
+    bank.chain.faucet(bank.wallet(reference).address, PRICE_NANO)
+    return reference
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"), [("cursor =", EscrowNotEmpty), ("deadline_at =", ChainBehind)]
+)
+def test_a_payment_in_time_that_is_read_while_the_deal_expires_keeps_it_alive(
+    bank: Bank, text: str, refusal: type[Exception]
+) -> None:
+    """The reader advances past the deadline and books the payment between two of our reads."""
+    reference = soon_to_expire(bank)
+
+    with bank.pass_time(25):
+        line = line_of(services.close_escrow, text)
+        with before(line, lambda: elsewhere(bank.read)), pytest.raises(refusal):
+            close(bank, reference)
+        with pytest.raises(EscrowNotEmpty):
+            close(bank, reference)
+
+    bank.apply_deposits()
+    assert bank.escrow(reference).state == Escrow.State.FUNDED
+
+
+def test_read_in_the_other_order_the_payment_would_be_overlooked(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: first whether anything came, then how far the chain is read."""
+    reference = soon_to_expire(bank)
+    seen_before = services._has_paid(bank.escrow(reference))
+    monkeypatch.setattr(services, "_has_paid", lambda _escrow: seen_before)
+
+    with (
+        bank.pass_time(25),
+        before(line_of(services.close_escrow, "cursor ="), lambda: elsewhere(bank.read)),
+    ):
+        close(bank, reference)
+
+    assert bank.escrow(reference).state == Escrow.State.CLOSED
+    assert (
+        Deposit.objects.get().chain_transaction.chain_at
+        < bank.escrow(reference).payment_deadline_at
+    )
+
+
+def test_a_deal_does_not_expire_before_the_chain_is_read_up_to_its_deadline(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    deadline_at = ChainCursor.objects.get().block_at + dt.timedelta(seconds=20)
+    Escrow.objects.update(payment_deadline_at=deadline_at)
+
+    with bank.pass_time(25):
+        with pytest.raises(ChainBehind):
+            close(bank, reference)
+        bank.read()
+        close(bank, reference)
+
+    assert bank.escrow(reference).state == Escrow.State.CLOSED
+
+
+def test_the_rule_of_a_deposit_and_the_end_of_its_deal_exclude_each_other(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    bank.pay(reference)
+
+    closing_it = Meanwhile(lambda: close(bank, reference))
+    with before(line_of(deposits._fund, "escrow.state ="), closing_it):
+        bank.apply_deposits()
+
+    with pytest.raises(EscrowNotEmpty):
+        closing_it.result()
+    assert bank.escrow(reference).state == Escrow.State.FUNDED
+
+
+def test_a_deposit_booked_after_the_deal_was_cancelled_is_kept_for_an_operator(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    bank.chain.faucet(bank.wallet(reference).address, PRICE_NANO)
+
+    with before(
+        line_of(reader.read_new_blocks, "store_block("),
+        lambda: elsewhere(lambda: close(bank, reference)),
+    ):
+        bank.read()
+    bank.apply_deposits()
+
+    assert bank.escrow(reference).state == Escrow.State.CLOSED
+    assert Deposit.objects.get().rule == "the escrow is CLOSED"
+    assert ledger.balance(PerDeal.DEPOSIT_PENDING.of(reference)) == PRICE_NANO
+
+
+# --- the release ----------------------------------------------------------------------------------
+
+
+def test_releases_at_once_owe_one_payout(bank: Bank) -> None:
+    bank.set_payout_address()
+    reference = bank.funded_escrow()
+
+    for release in together(*[lambda: bank.release(reference)] * 4):
+        release.result()
+
+    assert Settlement.objects.count() == 1
+    assert ledger.balance(PerDeal.OWNER_PENDING.of(reference)) == OWNER_SHARE_NANO
+
+
+def test_a_release_that_waited_for_another_changes_nothing(bank: Bank) -> None:
+    reference = bank.funded_escrow()
+
+    other = Meanwhile(lambda: bank.release(reference))
+    with before(line_of(services.release_escrow, "settlements.owe("), other):
+        bank.release(reference)
+    other.result()
+
+    assert Settlement.objects.count() == 1
+
+
+def test_without_the_escrow_lock_both_would_owe_a_payout(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: the constraint refuses what the lock prevents."""
+    reference = bank.funded_escrow()
+    monkeypatch.setattr(services, "_lock", lambda ref: Escrow.objects.get(reference=ref))
+
+    other = Meanwhile(lambda: bank.release(reference))
+    with before(line_of(services.release_escrow, "settlements.owe("), other):
+        bank.release(reference)
+
+    with pytest.raises(IntegrityError, match="settlement_one_open_per_kind"):
+        other.result()
+
+
+# --- the payout address ---------------------------------------------------------------------------
+
+
+def change_address(address: str) -> None:
+    with transaction.atomic():
+        accounts.set_payout_address(
+            user_id=OWNER_ID,
+            address=address,
+            comment="",
+            actor=Actor.user(OWNER_ID),
+            at=timezone.now(),
+        )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line_of(Executor._sign, "sight = self._look"),
+        AFTER_THE_LOOK,
+        line_of(Executor._record_signature, "if destination !="),
+        line_of(accounts_selectors.payout_address, "value = vault.read"),
+    ],
+)
+def test_an_address_changed_before_the_signature_is_not_paid_before_its_time(
+    bank: Bank, line: Line
+) -> None:
+    reference = bank.payout_due()
+    thief = PersonsWallet(f"thief {uuid4()}")
+
+    with before(line, lambda: elsewhere(lambda: change_address(thief.raw_address))):
+        bank.execute()
+    bank.settle(turns=2)
+
+    assert bank.attempts(reference) == []
+    assert bank.settlement(reference).state == Settlement.State.QUEUED
+    with bank.pass_time(24 * 3600 + 5):
+        bank.settle()
+    assert bank.chain.balance(thief.raw_address) == OWNER_SHARE_NANO
+    assert bank.owner_has() == 0
+
+
+def test_an_address_changed_after_the_signature_gets_nothing_of_this_payout(bank: Bank) -> None:
+    reference = bank.payout_due()
+    other = PersonsWallet(f"other {uuid4()}")
+
+    with before(AFTER_THE_COMMIT, lambda: elsewhere(lambda: change_address(other.raw_address))):
+        bank.execute()
+    bank.settle()
+
+    assert bank.owner_has() == OWNER_SHARE_NANO
+    assert bank.chain.balance(other.raw_address) == 0
+    assert bank.attempts(reference) == ["CONFIRMED"]
+
+
+# --- an operator, a pause, a database that goes away ----------------------------------------------
+
+
+def test_a_wallet_frozen_during_the_look_signs_nothing(bank: Bank) -> None:
+    reference = bank.payout_due()
+
+    def freeze() -> None:
+        with transaction.atomic():
+            wallet = Wallet.objects.select_for_update().get(reference=reference)
+            wallets.freeze(wallet=wallet, reason="an operator's doubt", at=timezone.now())
+
+    with before(AFTER_THE_LOOK, lambda: elsewhere(freeze)):
+        bank.execute()
+    bank.settle(turns=2)
+
+    assert bank.attempts(reference) == []
+    assert bank.settlement(reference).state == Settlement.State.NEEDS_OPERATOR
+    assert bank.owner_has() == 0
+
+
+@pytest.mark.parametrize("line", [AFTER_THE_LOOK, BEFORE_THE_BROADCAST])
+def test_a_pause_set_during_the_step_stops_it(bank: Bank, line: Line) -> None:
+    bank.payout_due()
+
+    with before(line, lambda: redis_state().set("system:pause_payouts", "1")):
+        bank.execute()
+    bank.settle(turns=2)
+
+    assert bank.owner_has() == 0
+    redis_state().delete("system:pause_payouts")
+    with bank.pass_time(200):
+        bank.settle()
+    assert bank.owner_has() == OWNER_SHARE_NANO
+
+
+def end_connections() -> None:
+    """End every other session of this database, as a restart of PostgreSQL does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        AFTER_THE_LEASE,
+        AFTER_THE_LOOK,
+        line_of(Executor._store_attempt, "objects.create("),
+        AFTER_THE_COMMIT,
+        BEFORE_THE_BROADCAST,
+        AFTER_THE_BROADCAST,
+    ],
+)
+def test_a_database_that_restarts_during_the_step_costs_time_only(bank: Bank, line: Line) -> None:
+    reference = bank.payout_due()
+
+    with (
+        before(line, lambda: elsewhere(end_connections)),
+        contextlib.suppress(OperationalError, InterfaceError),
+    ):
+        bank.execute()
+    close_old_connections()
+    with bank.pass_time(200):
+        bank.settle()
+
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+    assert bank.settlement(reference).state == Settlement.State.CONFIRMED
