@@ -55,6 +55,10 @@ class TooManyRequests(TelegramError):
     permanent: ClassVar[bool] = False
 
 
+class NotOurTurn(TooManyRequests):
+    """Our own limits, or a pause that Telegram asked for: Telegram was not asked."""
+
+
 class TelegramAway(TelegramError):
     """A time-out, a lost connection, a 5xx: the call may have taken effect all the same."""
 

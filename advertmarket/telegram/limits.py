@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from advertmarket.ratelimit import RedisAway, take
 from advertmarket.state import redis_state
 
-from .errors import TooManyRequests, Unauthorized
+from .errors import NotOurTurn, Unauthorized
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def wait_for_turn(chat_id: int | str) -> None:
     """Return when a message may go to the chat.
 
     Raises:
-        TooManyRequests: not within `MAX_WAIT_S`, because of our limits or a pause that Telegram
+        NotOurTurn: not within `MAX_WAIT_S`, because of our limits or a pause that Telegram
             asked for.
     """
     try:
@@ -84,8 +84,8 @@ def _wait(bucket: str, rate_per_s: float, burst: int) -> None:
         time.sleep(wait_s)
 
 
-def _later(seconds: float) -> TooManyRequests:
-    return TooManyRequests("a limit of our own", code=429, retry_after_s=seconds)
+def _later(seconds: float) -> NotOurTurn:
+    return NotOurTurn("a limit of our own", code=429, retry_after_s=seconds)
 
 
 def _pause_key(chat_id: int | str) -> str:

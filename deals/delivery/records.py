@@ -213,6 +213,14 @@ def take_check(*, at: datetime, lease_time: timedelta) -> PlannedCheck | None:
 
 
 @requires_transaction
+def postpone_check(*, planned: PlannedCheck, due_at: datetime) -> None:
+    """Give a leased look back: nobody was asked anything."""
+    PlannedCheck.objects.filter(pk=planned.pk, attempts=planned.attempts, done_at=None).update(
+        due_at=due_at
+    )
+
+
+@requires_transaction
 def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
     """Write down what a leased look found, and do what follows from it.
 
@@ -237,7 +245,8 @@ def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
         at=at,
     )
     if look.verdict is Verdict.API_ERROR:
-        delay_s = LATE_RETRY_S if current.attempts % (RETRIES + 1) == 0 else RETRY_S
+        failures = current.results.filter(verdict=Verdict.API_ERROR).count()
+        delay_s = LATE_RETRY_S if failures % (RETRIES + 1) == 0 else RETRY_S
         current.due_at = at + _at_scale(deal, delay_s)
     elif look.verdict is Verdict.SUSPECTED:
         current.suspected_at, current.due_at = at, at + _at_scale(deal, SUSPICION_S)

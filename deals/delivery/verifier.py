@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from advertmarket.telegram.errors import TelegramError
+from advertmarket.telegram.errors import NotOurTurn, TelegramError
 from deals.models import Deal, PlannedCheck, PostAttempt
 
 from . import calls, records
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=180)
 _UNSURE = {Answer.NOT_FOUND, Answer.UNREACHABLE}
+_TELLING = {Answer.SAME, Answer.CHANGED, Answer.SLIGHTLY_CHANGED}
 
 
 def check_next() -> bool:
@@ -30,17 +31,25 @@ def check_next() -> bool:
         planned = records.take_check(at=timezone.now(), lease_time=LEASE)
     if planned is None:
         return False
-    look = look_at_post(planned)
     try:
+        look = look_at_post(planned)
         with transaction.atomic():
             records.record_look(planned=planned, look=look, at=timezone.now())
+    except NotOurTurn as wait:
+        due_at = timezone.now() + timedelta(seconds=wait.retry_after_s)
+        with transaction.atomic():
+            records.postpone_check(planned=planned, due_at=due_at)
     except LeaseLost:
         logger.warning("a look at deal %s came too late", planned.deal_id)
     return True
 
 
 def look_at_post(planned: PlannedCheck) -> Look:
-    """Probe every message of the post; the worst counts. Uses the network."""
+    """Probe every message of the post; the worst counts. Uses the network.
+
+    Raises:
+        NotOurTurn: our own limits allow no look now.
+    """
     deal = Deal.objects.get(id=planned.deal_id)
     looks = [
         _look_at_message(deal.channel_id, message_id, approved, planned.suspected_at is not None)
@@ -62,10 +71,10 @@ def _messages(deal_id: UUID) -> Iterator[tuple[int, Content]]:
 def _look_at_message(
     channel_id: int, message_id: int, approved: Content, was_suspected: bool
 ) -> Look:
-    """Forward it and compare; then set its buttons again, which would mend what was changed."""
+    """Forward it and compare; only where that does not tell, set its buttons again."""
     forward, seen = _forward(channel_id, message_id, approved)
     markup, answered = Answer.NOT_ASKED, ""
-    if forward not in {Answer.CHANGED, Answer.SLIGHTLY_CHANGED}:
+    if forward not in _TELLING:
         markup, answered = _set_buttons(channel_id, message_id, approved)
     asks = bool({forward, markup} & _UNSURE)
     verdict = conclude(
@@ -81,6 +90,8 @@ def _look_at_message(
 def _forward(channel_id: int, message_id: int, approved: Content) -> tuple[Answer, str]:
     try:
         found = calls.look_at(channel_id, message_id)
+    except NotOurTurn:
+        raise
     except TelegramError as error:
         return read_refusal(error), str(error)
     return read_difference(compare(approved, found)), str(found.to_json())
@@ -89,6 +100,8 @@ def _forward(channel_id: int, message_id: int, approved: Content) -> tuple[Answe
 def _set_buttons(channel_id: int, message_id: int, approved: Content) -> tuple[Answer, str]:
     try:
         calls.set_buttons_again(channel_id, message_id, approved)
+    except NotOurTurn:
+        raise
     except TelegramError as error:
         return read_refusal(error), str(error)
     return Answer.RESTORED, "its buttons were other ones"
