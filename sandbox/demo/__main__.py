@@ -18,12 +18,12 @@ from .story import COMPLETED, Step, Story
 
 OPERATOR = "operator"
 COMPRESSED = {
-    "RETENTION_S": "6",
+    "RETENTION_S": "12",
     "TON_READER_POLL_S": "0.2",
     "TON_API_RPS": "100",
     "SHUTDOWN_DRAIN_S": "0.1",
 }
-"""A day of retention in six seconds: settings, and the same code."""
+"""A day of retention in twelve seconds: settings, and the same code."""
 
 
 def main() -> int:

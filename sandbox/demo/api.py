@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import httpx
 
-POLL_S = 0.1
+POLL_S = 0.5
 
 
 class ApiRefused(Exception):
