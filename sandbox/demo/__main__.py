@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import secrets
 import shutil
+import subprocess
 import sys
 import time
 
 from advertmarket.money import format_ton
-from sandbox.process import stop_requested
+from sandbox.process import ChildFailed, stop_requested
 from sandbox.scratch import scratch_dir
 from sandbox.telegram.control import Telegram
+from sandbox.ton.wallets import DidNotLand
 
+from .api import ApiRefused, TookTooLong
 from .stack import VERIFIER_CHAT_OWNER, Stack
 from .story import COMPLETED, Step, Story
 
@@ -34,6 +37,12 @@ def main() -> int:
     root = scratch_dir()
     try:
         return _run(Stack(root, ephemeral=True, settings=COMPRESSED), once=arguments.once)
+    except (ApiRefused, ChildFailed, DidNotLand, TookTooLong) as reason:
+        print(f"DEMO FAILED: {reason}", flush=True)
+        return 1
+    except subprocess.CalledProcessError as failed:
+        print(f"DEMO FAILED: {' '.join(failed.cmd)}\n{failed.stdout}", flush=True)
+        return 1
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
