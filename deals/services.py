@@ -144,6 +144,7 @@ def accept_offer(
     `proof` is what Telegram says now, from those who could ask; otherwise the system asks before
     anybody can pay.
     """
+    lock(deal_id)
     if proof is not None:
         channel_services.renew_proof(proof=proof)
     move(deal_id=deal_id, action=Action.ACCEPT, actor=actor, at=at, due_at=at)
@@ -204,6 +205,7 @@ def request_payment(
         ProofTooOld: nobody proved the channel's ownership within 15 minutes.
         NoWalletReady: no checked address is in stock; try again in seconds.
     """
+    lock(deal_id)
     if proof is not None:
         channel_services.renew_proof(proof=proof)
 
