@@ -132,9 +132,13 @@ class Chain:
         return self._history.get(address, [])
 
     def state(self, address: str) -> AccountState:
-        """Return an account's newest state."""
+        """Return an account's newest state; one that a block left without any begins anew."""
         history = self._history.get(address)
-        return history[-1].after if history else self.genesis_state(address)
+        if not history:
+            return self.genesis_state(address)
+        last = history[-1]
+        is_gone = last.after.status == "nonexist" and last.mc_seqno <= self.head.seqno
+        return self.genesis_state(address) if is_gone else last.after
 
     def genesis_state(self, address: str) -> AccountState:
         """Return the state of an account before its first transaction."""
