@@ -17,12 +17,15 @@ from tests.payments.doomed import Doomed
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    """A local chain that makes a block only when ordered."""
+def chain(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Chain]:
+    """A local chain that makes a block only when ordered; its parameter is further options."""
     port = free_port()
     child = Child(
         "ton",
-        [sys.executable, "-m", "sandbox.ton", f"--port={port}", "--block-ms=0"],
+        [
+            *(sys.executable, "-m", "sandbox.ton", f"--port={port}", "--block-ms=0"),
+            *getattr(request, "param", ()),
+        ],
         log=tmp_path / "ton.log",
     )
     child.wait_for_line("ready")
