@@ -17,7 +17,7 @@ from sandbox.ton.wallets import DidNotLand
 
 from .api import ApiRefused, TookTooLong
 from .stack import VERIFIER_CHAT_OWNER, Stack
-from .story import COMPLETED, Step, Story
+from .story import Step, Story
 
 OPERATOR = "operator"
 COMPRESSED = {
@@ -84,16 +84,14 @@ def start(stack: Stack) -> str:
 
 
 def _live(stack: Stack, began: float) -> str:
-    story = Story(stack)
-    for number, step in enumerate(story.steps(), 1):
-        _print(number, step, time.monotonic() - began)
-    if story.status != COMPLETED:
-        raise SystemExit(f"DEMO FAILED deal={story.deal_id} status={story.status}")
-    return (
-        f"DEMO OK deal={story.deal_id} status={story.status}"
-        f" owner_received_nano={story.owner_received_nano()} payout_tx={story.payout_tx}"
-        f" seconds={time.monotonic() - began:.1f}"
-    )
+    with Story(stack) as story:
+        for number, step in enumerate(story.steps(), 1):
+            _print(number, step, time.monotonic() - began)
+        return (
+            f"DEMO OK deal={story.deal_id} status={story.status}"
+            f" owner_received_nano={story.owner_received_nano()} payout_tx={story.payout_tx}"
+            f" seconds={time.monotonic() - began:.1f}"
+        )
 
 
 def _print(number: int, step: Step, elapsed_s: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import TracebackType
 from uuid import UUID
 
 from sandbox.telegram.control import Telegram
@@ -48,6 +49,7 @@ class Story:
         self.deal_id: UUID | None = None
         self.channel_id = 0
         self._address = ""
+        self._people: list[ApiUser] = []
 
     def steps(self) -> Iterator[Step]:
         """Live the deal; each step is yielded once its effect can be seen."""
@@ -96,10 +98,20 @@ class Story:
         """What the chain itself says that the deal's address holds."""
         return self._chain.balance(self._address) if self._address else 0
 
-    def close(self) -> None:
+    def __enter__(self) -> Story:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Close the connections."""
         self._telegram.close()
         self._chain.close()
+        for person in self._people:
+            person.close()
 
     def _meet(self) -> None:
         self._telegram.create_user(ADVERTISER, "Anna", username="anna_ads", language_code="en")
@@ -115,7 +127,9 @@ class Story:
     def _log_in(self) -> None:
         web = self._stack.web_url
         self._anna = ApiUser(web, self._telegram.init_data(ADVERTISER))
+        self._people.append(self._anna)
         self._oleg = ApiUser(web, self._telegram.init_data(OWNER))
+        self._people.append(self._oleg)
 
     def _register_channel(self) -> None:
         self._oleg.post("/channels", {"chat": "@morning_city", "topic": "city", "language": "en"})
