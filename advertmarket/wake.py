@@ -9,12 +9,17 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 
 from celery import Task, current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
+
+
+_REST_S = 0.05
+"""A burst of commits costs at most 20 wakes a second, and the first of them does not wait."""
 
 
 class Waker:
@@ -44,6 +49,7 @@ class Waker:
                     current_app.send_task(name, retry=False, expires=60)
                 except OperationalError as error:
                     logger.warning("could not wake %s, beat will run it: %s", name, error)
+            time.sleep(_REST_S)
 
 
 _waker = Waker()

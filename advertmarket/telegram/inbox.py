@@ -6,7 +6,7 @@ import json
 import logging
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from advertmarket import correlation
 from advertmarket.db import requires_transaction
@@ -30,6 +30,14 @@ KEPT = timedelta(hours=48)
 """Telegram repeats an update for 24 hours: https://core.telegram.org/bots/api#getting-updates."""
 
 
+_STORE = """
+INSERT INTO telegram_updates
+       (id, chat_id, kind, body, correlation_id, due_at, created_at, state, attempts, error)
+VALUES (%s, %s, %s, %s, %s, %s, %s, 'PENDING', 0, '')
+ON CONFLICT (id) DO NOTHING
+"""
+"""One statement and no BEGIN: Telegram waits for the answer."""
+
 _MAX_ATTEMPTS = len(RETRY_DELAYS) + 1
 
 
@@ -52,16 +60,14 @@ def store(body: bytes, *, at: datetime) -> None:
         incoming = parse(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise NotAnUpdate(repr(error)) from error
-    update = Update(
-        id=incoming.update_id,
-        chat_id=incoming.chat_id,
-        kind=incoming.kind,
-        body=text,
-        correlation_id=correlation.current(),
-        due_at=at,
-        created_at=at,
-    )
-    Update.objects.bulk_create([update], ignore_conflicts=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _STORE,
+            [
+                *(incoming.update_id, incoming.chat_id, incoming.kind, text),
+                *(correlation.current(), at, at),
+            ],
+        )
     wake_after_commit(HANDLE)
 
 

@@ -10,12 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
+from prometheus_client import Counter
 
 from . import inbox
 
 logger = logging.getLogger(__name__)
 security_logger = logging.getLogger("advertmarket.security")
 
+_CALLS = Counter("telegram_webhook_calls_total", "Calls of the webhook", ["status"])
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - a header's name
 
 
@@ -26,15 +28,21 @@ def webhook(request: HttpRequest) -> HttpResponse:
 
     403 without the secret that `register_webhook` gave (or the one before it, while rotating).
     """
+    status = _take(request)
+    _CALLS.labels(status).inc()
+    return HttpResponse(status=status, headers={"Content-Length": 0})
+
+
+def _take(request: HttpRequest) -> int:
     if not _is_telegram(request.headers.get(SECRET_HEADER, "")):
         security_logger.warning("the webhook was called without its secret")
-        return HttpResponse(status=403)
+        return 403
     try:
         inbox.store(request.body, at=timezone.now())
     except inbox.NotAnUpdate as error:
         logger.warning("the webhook was sent something else: %s", error)
-        return HttpResponse(status=400)
-    return HttpResponse()
+        return 400
+    return 200
 
 
 def _is_telegram(given: str) -> bool:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
+import httpx
 import pytest
 from django.core.management import call_command
 from pytest_django import Settings
@@ -70,3 +71,21 @@ def test_person_talks_to_the_bot(
 
     assert press.answer is not None
     assert OutgoingMessage.objects.latest("id").text == "From now on I speak English."
+
+
+def test_short_way_of_the_web_server_checks_the_secret_too(web: str) -> None:
+    def post(secret: str) -> httpx.Response:
+        return httpx.post(
+            f"{web}/api/v1/bot/webhook",
+            json={"update_id": 1, "message": {"chat": {"id": 1, "type": "private"}}},
+            headers={"X-Telegram-Bot-Api-Secret-Token": secret},
+        )
+
+    assert post("wrong").status_code == 403
+    assert not Update.objects.exists()
+
+    answer = post("test-webhook-secret-16")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert "X-Correlation-Id" in answer.headers
+    assert "Set-Cookie" not in answer.headers
+    assert Update.objects.get().id == 1
