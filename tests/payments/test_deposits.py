@@ -1,0 +1,317 @@
+"""What becomes of a deposit: it funds the deal exactly once, or is kept aside, whole."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from advertmarket.messaging.models import OutboxMessage
+from payments import deposits, ledger, reader, selectors, services
+from payments.chart import PerDeal
+from payments.models import ChainCursor, Deposit, Escrow, Journal
+from tests.payments.bank import ACTOR, PRICE_NANO, Bank
+
+TON = 1_000_000_000
+DUST_NANO = 1_000_000
+
+
+def paid(bank: Bank, nano: int, *, price_nano: int = PRICE_NANO) -> UUID:
+    """An escrow that received `nano`, with the rule applied."""
+    reference = bank.open_escrow(price_nano)
+    pay(bank, reference, nano)
+    return reference
+
+
+def pay(bank: Bank, reference: UUID, nano: int = PRICE_NANO) -> None:
+    """A payment, all the confirmations that it may need, and the rule."""
+    bank.chain.faucet(bank.wallet(reference).address, nano)
+    bank.chain.mine(4)
+    bank.read()
+    bank.apply_deposits()
+
+
+def pay_and_read_its_block(bank: Bank, reference: UUID, nano: int) -> None:
+    bank.chain.faucet(bank.wallet(reference).address, nano)
+    reader.read_new_blocks(bank.client, at_most=1)
+
+
+def holds(reference: UUID) -> tuple[int, int]:
+    """What lies in DEPOSIT_PENDING and in ESCROW."""
+    return (
+        ledger.balance(PerDeal.DEPOSIT_PENDING.of(reference)),
+        ledger.balance(PerDeal.ESCROW.of(reference)),
+    )
+
+
+def events(kind: str) -> int:
+    return OutboxMessage.objects.filter(event_type=kind).count()
+
+
+# --- the amount -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("short_nano", [0, 1, DUST_NANO])
+def test_the_price_or_a_thousandth_of_a_ton_less_funds_the_deal(
+    bank: Bank, short_nano: int
+) -> None:
+    reference = paid(bank, PRICE_NANO - short_nano)
+
+    escrow = bank.escrow(reference)
+    assert (escrow.state, escrow.funded_nano) == ("FUNDED", PRICE_NANO - short_nano)
+    assert holds(reference) == (0, PRICE_NANO - short_nano)
+    assert Deposit.objects.get().rule == "funds the deal"
+    assert (events("DEPOSIT_SEEN"), events("DEPOSIT_CONFIRMED")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("nano", "rule"),
+    [
+        (PRICE_NANO - DUST_NANO - 1, "less than the price"),
+        (1, "less than the price"),
+        (PRICE_NANO + 1, "more than the price"),
+        (2 * PRICE_NANO, "more than the price"),
+    ],
+)
+def test_another_amount_is_kept_aside_whole(bank: Bank, nano: int, rule: str) -> None:
+    reference = paid(bank, nano)
+
+    deposit = Deposit.objects.get()
+    assert (deposit.state, deposit.rule) == (Deposit.State.REVIEW, rule)
+    assert bank.escrow(reference).state == Escrow.State.AWAITING
+    assert holds(reference) == (nano, 0)
+    assert (events("DEPOSIT_SEEN"), events("DEPOSIT_CONFIRMED")) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("price_nano", "short_nano", "state"),
+    [
+        (100_000_000, 100_000, "FUNDED"),
+        (100_000_000, 100_001, "AWAITING"),
+        (1_000_000, 1_000, "FUNDED"),
+        (1_000_000, 1_001, "AWAITING"),
+        (999, 0, "FUNDED"),
+        (999, 1, "AWAITING"),
+    ],
+)
+def test_of_a_small_price_a_thousandth_may_be_missing(
+    bank: Bank, price_nano: int, short_nano: int, state: str
+) -> None:
+    reference = paid(bank, price_nano - short_nano, price_nano=price_nano)
+
+    assert bank.escrow(reference).state == state
+
+
+def test_two_halves_do_not_fund_by_themselves(bank: Bank) -> None:
+    reference = paid(bank, PRICE_NANO // 2)
+
+    pay(bank, reference, PRICE_NANO // 2)
+
+    assert bank.escrow(reference).state == Escrow.State.AWAITING
+    assert holds(reference) == (PRICE_NANO, 0)
+
+
+def test_a_deposit_for_a_funded_deal_is_kept_aside(bank: Bank) -> None:
+    reference = paid(bank, PRICE_NANO)
+
+    pay(bank, reference)
+
+    assert [deposit.rule for deposit in Deposit.objects.order_by("pk")] == [
+        "funds the deal",
+        "the escrow is FUNDED",
+    ]
+    assert bank.escrow(reference).funded_nano == PRICE_NANO
+    assert holds(reference) == (PRICE_NANO, PRICE_NANO)
+
+
+def test_two_payments_of_the_price_in_one_block_fund_once(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    for _ in range(2):
+        bank.chain.faucet(bank.wallet(reference).address, PRICE_NANO)
+    bank.read()
+
+    bank.apply_deposits()
+
+    assert holds(reference) == (PRICE_NANO, PRICE_NANO)
+    assert events("DEPOSIT_CONFIRMED") == 1
+
+
+def test_a_deposit_after_the_deal_was_closed_is_kept_aside(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    with transaction.atomic():
+        services.close_escrow(reference=reference, actor=ACTOR, at=timezone.now())
+
+    pay(bank, reference)
+
+    assert Deposit.objects.get().rule == "the escrow is CLOSED"
+    assert bank.escrow(reference).state == Escrow.State.CLOSED
+    assert holds(reference) == (PRICE_NANO, 0)
+
+
+def test_a_deposit_after_the_payout_is_kept_aside_and_never_paid_out(bank: Bank) -> None:
+    reference = bank.payout_due()
+    bank.settle()
+    paid_out = bank.owner_received()
+
+    pay(bank, reference)
+    bank.settle(turns=2)
+
+    assert Deposit.objects.latest("pk").rule == "the escrow is RELEASED"
+    assert holds(reference) == (PRICE_NANO, 0)
+    assert bank.owner_received() == paid_out
+
+
+# --- confirmations --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("price_nano", "blocks"),
+    [(1, 1), (100 * TON, 1), (100 * TON + 1, 3), (1_000 * TON, 3)],
+)
+def test_the_sum_decides_how_many_blocks_confirm(bank: Bank, price_nano: int, blocks: int) -> None:
+    """The block that holds the payment is the first."""
+    reference = bank.open_escrow(price_nano)
+    pay_and_read_its_block(bank, reference, price_nano)
+    for _ in range(blocks - 1):
+        bank.apply_deposits()
+        assert bank.escrow(reference).state == Escrow.State.AWAITING
+        assert holds(reference) == (price_nano, 0)
+        bank.read()
+
+    bank.apply_deposits()
+
+    assert bank.escrow(reference).state == Escrow.State.FUNDED
+    assert holds(reference) == (0, price_nano)
+
+
+def test_above_a_thousand_five_blocks_and_an_operator_decide(bank: Bank) -> None:
+    price_nano = 1_000 * TON + 1
+    reference = bank.open_escrow(price_nano)
+    pay_and_read_its_block(bank, reference, price_nano)
+    for _ in range(4):
+        bank.apply_deposits()
+        assert Deposit.objects.get().state == Deposit.State.CONFIRMING
+        bank.read()
+
+    bank.apply_deposits()
+
+    deposit = Deposit.objects.get()
+    assert (deposit.state, deposit.rule) == ("REVIEW", "a sum that an operator approves")
+    assert bank.escrow(reference).state == Escrow.State.AWAITING
+    assert holds(reference) == (price_nano, 0)
+
+
+def test_earlier_deposits_of_the_deal_count_towards_the_sum(bank: Bank) -> None:
+    reference = paid(bank, 60 * TON)
+
+    pay_and_read_its_block(bank, reference, 60 * TON)
+
+    first, second = Deposit.objects.order_by("pk")
+    assert first.confirmed_at_seqno == first.chain_transaction.mc_seqno
+    assert second.chain_transaction.mc_seqno is not None
+    assert second.confirmed_at_seqno == second.chain_transaction.mc_seqno + 2
+
+
+# --- once -----------------------------------------------------------------------------------------
+
+
+def test_the_rule_applied_again_changes_nothing(bank: Bank) -> None:
+    reference = paid(bank, PRICE_NANO)
+    [deposit] = Deposit.objects.all()
+
+    for _ in range(2):
+        with transaction.atomic():
+            deposits.apply_rule(deposit_id=deposit.pk, at=timezone.now())
+
+    assert holds(reference) == (0, PRICE_NANO)
+    assert Journal.objects.filter(kind=Journal.Kind.ALLOCATED).count() == 1
+    assert Deposit.objects.get().decided_at == deposit.decided_at
+
+
+def test_an_event_that_comes_before_the_confirmations_changes_nothing(bank: Bank) -> None:
+    reference = bank.open_escrow(500 * TON)
+    pay_and_read_its_block(bank, reference, 500 * TON)
+
+    with transaction.atomic():
+        deposits.apply_rule(deposit_id=Deposit.objects.get().pk, at=timezone.now())
+
+    assert Deposit.objects.get().state == Deposit.State.CONFIRMING
+
+
+def test_a_deposit_that_is_not_there_is_passed_over(bank: Bank) -> None:
+    with transaction.atomic():
+        deposits.apply_rule(deposit_id=987_654, at=timezone.now())
+
+    assert not Deposit.objects.exists()
+
+
+def test_before_the_first_block_nothing_is_ready(bank: Bank) -> None:
+    paid(bank, PRICE_NANO)
+    ChainCursor.objects.all().delete()
+
+    assert deposits.ready_deposits() == []
+
+
+# --- what the parties see, and what a stranger's nano does ----------------------------------------
+
+
+def test_the_advertiser_sees_what_has_arrived(bank: Bank) -> None:
+    reference = bank.open_escrow(500 * TON)
+    states = [_seen(reference)]
+    pay_and_read_its_block(bank, reference, 500 * TON)
+    states.append(_seen(reference))
+    bank.read()
+    bank.read()
+    bank.apply_deposits()
+    states.append(_seen(reference))
+
+    assert states == [("AWAITING", 0), ("CONFIRMING", 500 * TON), ("FUNDED", 500 * TON)]
+
+
+def _seen(reference: UUID) -> tuple[str, int]:
+    instructions = selectors.deposit_instructions(reference)
+    assert instructions is not None
+    return instructions.state, instructions.received_nano
+
+
+def test_a_strangers_nano_does_not_keep_an_unpaid_deal_open(bank: Bank) -> None:
+    reference = paid(bank, 1)
+
+    with transaction.atomic():
+        services.close_escrow(reference=reference, actor=ACTOR, at=timezone.now())
+
+    assert bank.escrow(reference).state == Escrow.State.CLOSED
+    assert holds(reference) == (1, 0)
+
+
+def test_a_strangers_nano_does_not_keep_the_price_from_funding(bank: Bank) -> None:
+    reference = paid(bank, 1)
+
+    pay(bank, reference)
+
+    assert bank.escrow(reference).state == Escrow.State.FUNDED
+    assert holds(reference) == (1, PRICE_NANO)
+
+
+def test_a_strangers_nano_does_not_keep_the_owner_from_the_payout(bank: Bank) -> None:
+    bank.set_payout_address()
+    reference = paid(bank, 1)
+    pay(bank, reference)
+    bank.release(reference)
+
+    bank.settle()
+
+    assert bank.settlement(reference).state == "CONFIRMED"
+    assert holds(reference) == (1, 0)
+
+
+def test_an_escrow_with_a_payment_under_way_cannot_be_closed(bank: Bank) -> None:
+    reference = bank.open_escrow(500 * TON)
+    pay_and_read_its_block(bank, reference, 500 * TON)
+
+    with pytest.raises(services.EscrowNotEmpty), transaction.atomic():
+        services.close_escrow(reference=reference, actor=ACTOR, at=timezone.now())
+
+    assert bank.escrow(reference).state == Escrow.State.AWAITING
