@@ -1,0 +1,32 @@
+"""Recipients that a payout may meet, as contracts on the local chain."""
+
+from __future__ import annotations
+
+import base64
+
+from pytoniq_core import Address, Builder, StateInit, begin_cell
+from pytoniq_core.tlb.transaction import ExternalMsgInfo, MessageAny
+
+from tests.payments.bank import Bank
+
+_ACCEPT_OR_THROW = "92F80092F221E2"
+"""The selector is on top of the stack: -1 (external) accepts, 0 (internal) throws 33.
+
+PUSHCONT { ACCEPT } PUSHCONT { 33 THROW } IFELSE
+"""
+
+
+def deploy_refuser(bank: Bank) -> str:
+    """Deploy a contract that sends every bounceable transfer back; return its raw address."""
+    code = begin_cell().store_bytes(bytes.fromhex(_ACCEPT_OR_THROW)).end_cell()
+    init = StateInit(code=code, data=begin_cell().end_cell())
+    address = Address((0, init.serialize().hash))
+    raw: str = address.to_str(is_user_friendly=False)
+    bank.chain.faucet(raw, 1_000_000_000)
+    body: Builder = begin_cell()
+    info = ExternalMsgInfo(src=None, dest=address, import_fee=0)
+    message = MessageAny(info=info, init=init, body=body.end_cell()).serialize()
+    assert bank.client.send(base64.b64encode(message.to_boc()).decode()) == "ok"
+    bank.chain.mine()
+    assert bank.chain.state(raw)["status"] == "active"
+    return raw
