@@ -32,7 +32,7 @@ from .wallets import freeze
 
 logger = logging.getLogger(__name__)
 
-LEASE = dt.timedelta(seconds=180)
+LEASE = dt.timedelta(seconds=60)
 VALIDITY = dt.timedelta(seconds=120)
 EXPIRY_MARGIN = dt.timedelta(seconds=60)
 MAX_CLOCK_SKEW = dt.timedelta(seconds=30)
