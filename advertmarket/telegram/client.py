@@ -320,14 +320,15 @@ def _refusal(code: int, payload: bytes) -> errors.TelegramError:
         description = str(body["description"])
         retry_after_s = float(body.get("parameters", {}).get("retry_after", 1))
     except (ValueError, KeyError, TypeError, AttributeError):
-        description, retry_after_s = f"HTTP {code}", 1
+        description, retry_after_s = f"HTTP {code}", 1.0
     if code == 429:
         return errors.TooManyRequests(description, code=code, retry_after_s=retry_after_s)
     if code >= 500:
         return errors.TelegramAway(description, code=code)
-    # a malformed token is "404 Not Found": https://core.telegram.org/bots/api#making-requests
-    kinds = {401: errors.Unauthorized, 403: errors.Forbidden, 404: errors.Unauthorized}
-    return kinds.get(code, errors.BadRequest)(description, code=code)
+    if code in {401, 404}:  # a malformed token is "Not Found"
+        return errors.Unauthorized(description, code=code, retry_after_s=limits.PROBE_EVERY_S)
+    kind = errors.Forbidden if code == 403 else errors.BadRequest
+    return kind(description, code=code)
 
 
 def _markup(rows: Rows) -> telegram.InlineKeyboardMarkup | None:

@@ -46,7 +46,7 @@ class Forbidden(TelegramError):
 
 
 class Unauthorized(TelegramError):
-    """401: the bot's token is refused, so that no call can succeed."""
+    """401: the bot's token is refused, so that no call can succeed; ask after `retry_after_s`."""
 
 
 class TooManyRequests(TelegramError):

@@ -65,7 +65,9 @@ def check_not_stopped() -> None:
     """
     try:
         if redis_state().exists(_STOPPED):
-            raise Unauthorized("Unauthorized: asked less than a minute ago", code=401)
+            raise Unauthorized(
+                "Unauthorized: asked less than a minute ago", code=401, retry_after_s=PROBE_EVERY_S
+            )
     except RedisError as error:
         logger.warning("not known whether sending is stopped, Redis is away: %s", error)
 

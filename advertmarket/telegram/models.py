@@ -43,6 +43,7 @@ class Update(ChatQueue):
     class Meta:
         db_table = "telegram_updates"
         indexes = [
+            models.Index(fields=["id"], name="telegram_update_oldest", condition=Q(state=PENDING)),
             models.Index(
                 fields=["chat_id", "id"], name="telegram_update_pending", condition=Q(state=PENDING)
             ),
@@ -90,6 +91,9 @@ class OutgoingMessage(ChatQueue):
     class Meta:
         db_table = "telegram_outgoing"
         indexes = [
+            models.Index(
+                fields=["id"], name="telegram_outgoing_oldest", condition=Q(state=PENDING)
+            ),
             models.Index(
                 fields=["chat_id", "id"],
                 name="telegram_outgoing_pending",

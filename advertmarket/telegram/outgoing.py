@@ -131,9 +131,9 @@ def _decide(message: OutgoingMessage, error: TelegramError, at: datetime) -> Non
     """Choose what becomes of a message that was not sent."""
     if isinstance(error, Forbidden) and error.user_is_unreachable and message.chat_id > 0:
         _close(message, at)
-    elif isinstance(error, TooManyRequests):
+    elif isinstance(error, TooManyRequests | Unauthorized):
         message.due_at = at + timedelta(seconds=error.retry_after_s)
-    elif isinstance(error, Unauthorized) or not error.permanent:
+    elif not error.permanent:
         given_up = at - message.created_at > GIVE_UP_AFTER and not message.about_money
         if given_up:
             message.state = _State.FAILED

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -10,6 +12,7 @@ from django.db import connection, transaction
 from accounts.models import TelegramUser
 from accounts.services import get_or_create_user
 from advertmarket.db import NoDatabaseTransaction
+from advertmarket.state import redis_state
 from advertmarket.telegram import outgoing
 from advertmarket.telegram.content import Button
 from advertmarket.telegram.models import OutgoingMessage
@@ -147,16 +150,22 @@ def test_bad_request_fails_at_once_with_the_reason_and_lets_the_next_go(
 def test_refused_token_stops_all_sending_and_loses_nothing(
     telegram: Telegram, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    telegram.fault("sendMessage", code=401)
+    telegram.fault("sendMessage", times=2, code=401)
     for chat_id in (ANNA, OLEG):
         say("hello", clock, chat_id=chat_id)
 
     outgoing.send_due(clock=clock)
-    assert "all sending has stopped" in caplog.text
-    outgoing.send_due(clock=clock)
 
-    assert set(OutgoingMessage.objects.values_list("state", flat=True)) <= {"PENDING", "SENT"}
-    assert OutgoingMessage.objects.filter(state="PENDING").exists()
+    assert "all sending has stopped" in caplog.text
+    assert texts(telegram) == texts(telegram, OLEG) == []
+    states = OutgoingMessage.objects.values_list("state", "due_at")
+    assert set(states) == {("PENDING", clock() + timedelta(seconds=60))}
+
+    clock.move(hours=30)
+    telegram.clear_faults()
+    redis_state().flushdb()  # a minute has passed there
+    outgoing.send_due(clock=clock)
+    assert texts(telegram) == texts(telegram, OLEG) == ["hello"]
 
 
 @pytest.mark.parametrize(("about_money", "state"), [(False, "FAILED"), (True, "PENDING")])
@@ -186,6 +195,26 @@ def test_whoever_lost_the_lease_records_nothing(telegram: Telegram, clock: Clock
 
     assert OutgoingMessage.objects.get(pk=pk).sent_at == sent_at
     assert texts(telegram) == ["hello"]
+
+
+def test_several_workers_send_each_message_once(telegram: Telegram, clock: Clock) -> None:
+    people = range(5001, 5013)
+    for user_id in people:
+        telegram.create_user(user_id, "Someone", started=True)
+        say("hello", clock, chat_id=user_id)
+
+    def send() -> None:
+        outgoing.send_due(clock=clock)
+        connection.close()
+
+    workers = [threading.Thread(target=send) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert [texts(telegram, user_id) for user_id in people] == [["hello"]] * 12
+    assert set(OutgoingMessage.objects.values_list("state", "attempts")) == {("SENT", 1)}
 
 
 def test_sent_messages_are_kept_for_30_days_and_unsent_ones_longer(
