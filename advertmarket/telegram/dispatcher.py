@@ -113,6 +113,7 @@ def dispatch(update: Incoming, *, at: datetime) -> None:
                 with transaction.atomic():
                     handler(update, at=at)
             except DomainError as refusal:
+                logger.info("update %s was refused: %s", update.update_id, refusal)
                 if update.user is not None and update.is_private:
                     reply(update, html.escape(str(refusal), quote=False), at=at)
 
