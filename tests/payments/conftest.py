@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
+from payments import wallets
 from sandbox.process import LOOPBACK, Child, free_port
 from sandbox.ton.control import Chain
 from tests.database import Clone
@@ -35,10 +36,13 @@ def chain(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Chain]:
 
 
 @pytest.fixture
-def bank(committed_db: Clone, chain: Chain, settings: Settings) -> Iterator[Bank]:
+def bank(
+    committed_db: Clone, chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bank]:
     """Payments on a fresh database and chain: cursor placed, wallets in stock, not paused."""
     settings.TON_API_URL = chain.url
     settings.TON_API_RPS = 1000
+    monkeypatch.setattr(wallets, "STOCK", 3)
     bank = Bank(chain)
     yield bank
     bank.client.close()

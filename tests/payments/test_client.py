@@ -15,6 +15,8 @@ import httpx
 import pytest
 import redis
 from pytest_django.fixtures import Settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from advertmarket import ratelimit, state
 from payments.ton import breaker, client
@@ -428,7 +430,7 @@ def test_reading_leaves_payouts_their_share(
 def test_without_redis_each_call_waits_a_turn(
     ton: TonClient, monkeypatch: pytest.MonkeyPatch, sleeps: Sleeps
 ) -> None:
-    nobody = redis.Redis(host=LOOPBACK, port=free_port())
+    nobody = redis.Redis(host=LOOPBACK, port=free_port(), retry=Retry(NoBackoff(), 0))
     monkeypatch.setattr(ratelimit, "redis_state", lambda: nobody)
 
     ton.head()
