@@ -14,6 +14,7 @@ from advertmarket.telegram.dispatcher import (
     callback,
     command,
     commands,
+    gate,
     language_source,
     on,
     reply,
@@ -24,7 +25,7 @@ from advertmarket.telegram.outgoing import when_unreachable
 
 from . import services
 from .models import TelegramUser
-from .selectors import NoSuchUser, get_user
+from .selectors import NoSuchUser, UserDeleted, check_may_act, get_user
 
 _DEEP_LINK = re.compile(r"(?:deal|channel)_[A-Za-z0-9_-]{1,59}", re.ASCII)
 _LANGUAGES: Rows = (
@@ -95,6 +96,17 @@ def note_reachability(update: Incoming, *, at: datetime) -> None:
 def note_unreachable(user_id: int, *, at: datetime) -> None:
     """Remember that Telegram refused a message to the person."""
     services.mark_unreachable(user_id=user_id, at=at)
+
+
+@gate
+def refuse_barred(update: Incoming) -> None:
+    """Refuse who is blocked; who was deleted may only begin anew."""
+    assert update.user is not None  # a command or a press always comes from someone
+    try:
+        check_may_act(update.user.id)
+    except UserDeleted:
+        if update.command != "start":
+            raise
 
 
 @language_source

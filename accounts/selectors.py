@@ -25,6 +25,12 @@ class UserBlocked(DomainError):
     message = _("This account is blocked; write to support.")
 
 
+class UserDeleted(DomainError):
+    """The user had everything deleted, and has not come back."""
+
+    message = _("This account was deleted; /start begins a new one.")
+
+
 class NoSuchUser(DomainError):
     """No user has this Telegram id."""
 
@@ -99,6 +105,22 @@ def authenticate(token: str, *, at: datetime) -> TelegramUser:
     if session.user.blocked_at is not None:
         raise UserBlocked
     return session.user
+
+
+def check_may_act(user_id: int) -> None:
+    """Let pass whom nothing keeps from using the product; strangers pass too.
+
+    Raises:
+        UserBlocked: an operator blocked the user.
+        UserDeleted: the user was deleted and has not come back.
+    """
+    user = TelegramUser.objects.filter(id=user_id).first()
+    if user is None:
+        return
+    if user.blocked_at is not None:
+        raise UserBlocked
+    if user.deleted_at is not None:
+        raise UserDeleted
 
 
 def get_user(user_id: int) -> UserView:

@@ -10,6 +10,9 @@ def accept(update: Incoming, *, at: datetime) -> None: ...
 @on("my_chat_member")          # any other update of this kind
 def note(update: Incoming, *, at: datetime) -> None: ...
 
+@gate                          # before every command and press
+def refuse(update: Incoming) -> None: ...
+
 A handler runs in the database transaction that also marks the update as done, with the person's
 language active. It calls one service and no network. A `DomainError` is told to the person; any
 other error has the update tried again.
@@ -48,12 +51,15 @@ class Handler(Protocol):
 H = TypeVar("H", bound=Handler)
 LanguageSource = Callable[[int], str | None]
 S = TypeVar("S", bound=LanguageSource)
+Gate = Callable[[Incoming], None]
+G = TypeVar("G", bound=Gate)
 
 _commands: dict[str, Handler] = {}
 _descriptions: dict[str, Promise] = {}
 _callbacks: dict[str, Handler] = {}
 _kinds: dict[str, list[Handler]] = defaultdict(list)
 _language_sources: list[LanguageSource] = []
+_gates: list[Gate] = []
 
 
 def command(name: str, *, description: Promise) -> Callable[[H], H]:
@@ -93,6 +99,12 @@ def language_source(source: S) -> S:
     return source
 
 
+def gate(check: G) -> G:
+    """Register the decorated function to raise a `DomainError` for whoever may do nothing here."""
+    _gates.append(check)
+    return check
+
+
 def commands() -> dict[str, str]:
     """Return every command with its description in the active language."""
     return {name: str(_descriptions[name]) for name in sorted(_descriptions)}
@@ -111,6 +123,9 @@ def dispatch(update: Incoming, *, at: datetime) -> None:
         for handler in _handlers(update):
             try:
                 with transaction.atomic():
+                    if update.is_request:
+                        for check in _gates:
+                            check(update)
                     handler(update, at=at)
             except DomainError as refusal:
                 logger.info("update %s was refused: %s", update.update_id, refusal)

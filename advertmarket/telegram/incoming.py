@@ -47,6 +47,11 @@ class Incoming:
         """Whether it happened between a person and the bot alone."""
         return self.chat_type == "private"
 
+    @property
+    def is_request(self) -> bool:
+        """Whether a person wants something done: a command, or the press of a button."""
+        return bool(self.command) or self.kind == "callback_query"
+
 
 def parse(update: dict[str, Any]) -> Incoming:
     """Read an update of any kind.

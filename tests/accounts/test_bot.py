@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import UTC, datetime
 
+import pytest
+from django.db import transaction
+
+from accounts import services
 from accounts.models import TelegramUser
+from advertmarket.actors import Actor
 from tests.bot_chat import BotChat
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +124,49 @@ def test_start_makes_reachable_again(ann: BotChat) -> None:
     ann.write("/start")
 
     assert TelegramUser.objects.get().unreachable_at is None
+
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["/start", "/help", "/language", "/mydeals", "/dance"])
+def test_whom_an_operator_blocked_gets_that_answer_to_any_command(ann: BotChat, text: str) -> None:
+    ann.write("/start")
+    with transaction.atomic():
+        services.block_user(user_id=42, actor=Actor.operator(1), reason="fraud", at=AT)
+
+    assert [said.text for said in ann.write(text)] == ["This account is blocked; write to support."]
+
+
+def test_a_blocked_user_s_press_changes_nothing(ann: BotChat) -> None:
+    ann.write("/start")
+    with transaction.atomic():
+        services.block_user(user_id=42, actor=Actor.operator(1), reason="fraud", at=AT)
+
+    [answer] = ann.press("language:ru")
+
+    assert answer.text == "This account is blocked; write to support."
+    assert TelegramUser.objects.get().language == "en"
+
+
+def test_a_blocked_user_who_blocks_the_bot_is_noted_as_unreachable(ann: BotChat) -> None:
+    ann.write("/start")
+    with transaction.atomic():
+        services.block_user(user_id=42, actor=Actor.operator(1), reason="fraud", at=AT)
+
+    assert ann.receive("my_chat_member", {"new_chat_member": {"status": "kicked"}}) == []
+    assert TelegramUser.objects.get().unreachable_at is not None
+
+
+def test_who_was_deleted_may_do_nothing_but_begin_anew(ann: BotChat) -> None:
+    ann.write("/start")
+    TelegramUser.objects.update(deleted_at=AT)
+
+    refusals = [*ann.press("language:ru"), *ann.write("/mydeals"), *ann.write("/language")]
+    assert {said.text for said in refusals} == {
+        "This account was deleted; /start begins a new one."
+    }
+    assert (len(refusals), TelegramUser.objects.get().deleted_at) == (3, AT)
+
+    assert ann.write("/start")[0].text.startswith("Advertisers and channels meet here.")
+    assert TelegramUser.objects.get().deleted_at is None
