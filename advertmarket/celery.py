@@ -34,34 +34,37 @@ app.autodiscover_tasks()
 SIGNER_QUEUE = "signer"
 """The queue of the only processes that hold the mnemonic."""
 
-app.conf.task_routes = {"payments.tasks.execute_settlements": {"queue": SIGNER_QUEUE}}
+TELEGRAM_QUEUE = "telegram"
+"""The queue of what waits for Telegram: when it hangs, the money must not wait with it."""
+
+app.conf.task_routes = {
+    "payments.tasks.execute_settlements": {"queue": SIGNER_QUEUE},
+    "telegram.tasks.*": {"queue": TELEGRAM_QUEUE},
+    "deals.tasks.request_payments": {"queue": TELEGRAM_QUEUE},
+    "deals.tasks.post_due": {"queue": TELEGRAM_QUEUE},
+    "deals.tasks.check_posts": {"queue": TELEGRAM_QUEUE},
+}
+BEAT_SECONDS = {
+    "api.tasks.forget_answers": 3600,
+    "accounts.tasks.forget_sessions": 3600,
+    "payments.tasks.prepare_wallets": 5,
+    "payments.tasks.apply_deposits": 5,
+    "payments.tasks.execute_settlements": 1,
+    "messaging.tasks.relay_outbox": 1,
+    "telegram.tasks.handle_updates": 1,
+    "telegram.tasks.send_messages": 1,
+    "deals.tasks.request_payments": 5,
+    "deals.tasks.follow_money": 5,
+    "deals.tasks.end_overdue_deals": 10,
+    "deals.tasks.post_due": 1,
+    "deals.tasks.check_posts": 1,
+    "telegram.tasks.watch_webhook": 60,
+    "telegram.tasks.forget_old_rows": 3600,
+    "messaging.tasks.delete_old_rows": 3600,
+}
+"""How often each task runs when nothing wakes it."""
+
 app.conf.beat_schedule = {
-    "forget_answers": {"task": "api.tasks.forget_answers", "schedule": 3600.0},
-    "forget_sessions": {"task": "accounts.tasks.forget_sessions", "schedule": 3600.0},
-    "prepare_wallets": {"task": "payments.tasks.prepare_wallets", "schedule": 5.0},
-    "apply_deposits": {"task": "payments.tasks.apply_deposits", "schedule": 5.0},
-    "execute_settlements": {
-        "task": "payments.tasks.execute_settlements",
-        "schedule": 1.0,
-        "options": {"expires": 5},
-    },
-    "relay_outbox": {"task": "messaging.tasks.relay_outbox", "schedule": 1.0},
-    "handle_updates": {
-        "task": "telegram.tasks.handle_updates",
-        "schedule": 1.0,
-        "options": {"expires": 5},
-    },
-    "send_messages": {
-        "task": "telegram.tasks.send_messages",
-        "schedule": 1.0,
-        "options": {"expires": 5},
-    },
-    "request_payments": {"task": "deals.tasks.request_payments", "schedule": 5.0},
-    "follow_money": {"task": "deals.tasks.follow_money", "schedule": 5.0},
-    "end_overdue_deals": {"task": "deals.tasks.end_overdue_deals", "schedule": 10.0},
-    "post_due": {"task": "deals.tasks.post_due", "schedule": 1.0, "options": {"expires": 5}},
-    "check_posts": {"task": "deals.tasks.check_posts", "schedule": 1.0, "options": {"expires": 5}},
-    "watch_webhook": {"task": "telegram.tasks.watch_webhook", "schedule": 60.0},
-    "forget_updates": {"task": "telegram.tasks.forget_old_rows", "schedule": 3600.0},
-    "delete_old_messages": {"task": "messaging.tasks.delete_old_rows", "schedule": 3600.0},
+    task: {"task": task, "schedule": float(seconds), "options": {"expires": max(5, seconds)}}
+    for task, seconds in BEAT_SECONDS.items()
 }

@@ -21,12 +21,12 @@ from .story import Step, Story
 
 OPERATOR = "operator"
 COMPRESSED = {
-    "RETENTION_S": "12",
+    "RETENTION_S": "8",
     "TON_READER_POLL_S": "0.2",
     "TON_API_RPS": "100",
     "SHUTDOWN_DRAIN_S": "0.1",
 }
-"""A day of retention in twelve seconds: settings, and the same code."""
+"""A day of retention in eight seconds: settings, and the same code."""
 
 
 def main() -> int:
@@ -74,9 +74,8 @@ def start(stack: Stack) -> str:
         telegram.add_bot(verifier, by=VERIFIER_CHAT_OWNER)
     stack.settings["TELEGRAM_VERIFIER_CHAT_ID"] = str(verifier)
     print("migrating, creating topics…", flush=True)
-    stack.install()
     password = secrets.token_urlsafe(12)
-    stack.manage("create_operator", OPERATOR, "--superuser", OPERATOR_PASSWORD=password)
+    stack.install(OPERATOR, password)
     print("starting web, worker, signer, beat, consumer, chain reader…", flush=True)
     stack.start_product()
     stack.manage("register_webhook")

@@ -25,40 +25,25 @@ _THREADS = ("--pool=threads", "--loglevel=INFO")
 
 @dataclass(frozen=True)
 class Role:
-    """One process of the product: its arguments to Python, and what it needs of the secrets."""
+    """One process of the product: its arguments to Python, and PROCESS_ROLE if not its name."""
 
     name: str
     arguments: tuple[str, ...]
-    is_signer: bool = False
+    process_role: str = ""
+
+
+def _worker(queue: str, *, threads: int) -> tuple[str, ...]:
+    return (
+        *(*_CELERY, "worker", "--pool=threads", "--loglevel=INFO"),
+        *(f"--queues={queue}", f"--concurrency={threads}"),
+    )
 
 
 ROLES = (
     Role("web", ("manage.py", "serve")),
-    Role(
-        "worker",
-        (
-            *_CELERY,
-            "worker",
-            "-Q",
-            "celery",
-            "--pool=threads",
-            "--concurrency=4",
-            "--loglevel=INFO",
-        ),
-    ),
-    Role(
-        "signer",
-        (
-            *_CELERY,
-            "worker",
-            "-Q",
-            "signer",
-            "--pool=threads",
-            "--concurrency=2",
-            "--loglevel=INFO",
-        ),
-        is_signer=True,
-    ),
+    Role("worker", _worker("celery", threads=4)),
+    Role("messenger", _worker("telegram", threads=4), process_role="worker"),
+    Role("signer", _worker("signer", threads=2)),
     Role("beat", (*_CELERY, "beat", "--schedule={root}/beat.db", "--loglevel=INFO")),
     Role("consumer", ("manage.py", "consume", "--all")),
     Role("chain", ("manage.py", "read_chain")),
@@ -125,12 +110,13 @@ class Stack:
         for name in STAND_INS:
             self.start_role(name)
 
-    def install(self) -> None:
-        """Do what an operator does once: migrate, topics, epoch, static files."""
-        self.manage("migrate", "--verbosity=0")
-        self.manage("create_topics")
-        self.manage("confirm_epoch")
-        self.manage("collectstatic", "--noinput", "--verbosity=0")
+    def install(self, operator: str, password: str) -> None:
+        """Do what an operator does once: migrate, topics, epoch, static files, an operator.
+
+        Raises:
+            subprocess.CalledProcessError: it failed; its output is in the error.
+        """
+        self._run("-m", "sandbox.demo.install", operator, OPERATOR_PASSWORD=password)
 
     def start_product(self) -> None:
         """Start every process of the product and wait until the web role is ready."""
@@ -168,21 +154,13 @@ class Stack:
         """SIGKILL one process of the product, or one stand-in."""
         self.children[name].kill()
 
-    def manage(self, *arguments: str, **extra: str) -> str:
+    def manage(self, *arguments: str) -> str:
         """Run a management command and return what it printed.
 
         Raises:
             subprocess.CalledProcessError: it failed; its output is in the error.
         """
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=HOUSE,
-            env={**os.environ, **self.env, "PROCESS_ROLE": "manage", **extra},
-            check=True,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        ).stdout
+        return self._run("manage.py", *arguments)
 
     def dead(self) -> list[str]:
         """Return the names of processes that ended by themselves."""
@@ -210,9 +188,27 @@ class Stack:
     def _url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self.ports[name]}"
 
+    def _run(self, *arguments: str, **extra: str) -> str:
+        env = {
+            **os.environ,
+            **self.env,
+            "DJANGO_SETTINGS_MODULE": "advertmarket.settings",
+            "PROCESS_ROLE": "manage",
+            **extra,
+        }
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=HOUSE,
+            env=env,
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ).stdout
+
     def _role_env(self, role: Role) -> dict[str, str]:
-        env = {**self.env, "PROCESS_ROLE": role.name}
-        if role.is_signer:
+        env = {**self.env, "PROCESS_ROLE": role.process_role or role.name}
+        if role.name == "signer":
             env["TON_WALLET_MNEMONIC"] = self._secrets["TON_WALLET_MNEMONIC"]
         return env
 
