@@ -18,7 +18,7 @@ from advertmarket.wake import wake_after_commit
 
 from .client import bot
 from .content import Message, Rows, as_keyboard, from_keyboard
-from .errors import Forbidden, TelegramError, TooManyRequests, Unauthorized
+from .errors import BadRequest, Forbidden, TelegramError, TooManyRequests, Unauthorized
 from .models import PENDING, OutgoingMessage
 from .queue import hold, lease
 
@@ -96,8 +96,11 @@ def send_due(*, clock: Callable[[], datetime]) -> None:
         while batch := lease(OutgoingMessage, at_most=_BATCH, lease_time=LEASE, at=clock()):
             outcomes = list(threads.map(_send, batch))
             for message, outcome in zip(batch, outcomes, strict=True):
-                with transaction.atomic():
-                    _record(message, outcome, at=clock())
+                try:
+                    with transaction.atomic():
+                        _record(message, outcome, at=clock())
+                except Exception:  # what was sent to the others must be recorded all the same
+                    logger.exception("message %s was not recorded", message.pk)
             if any(isinstance(outcome, Unauthorized) for outcome in outcomes):
                 return
 
@@ -112,6 +115,9 @@ def _send(message: OutgoingMessage) -> Message | TelegramError:
         )
     except TelegramError as error:
         return error
+    except Exception as problem:  # one that cannot be sent keeps no other one waiting
+        logger.exception("message %s", message.pk)
+        return BadRequest(f"not sendable: {problem!r}", code=400)
 
 
 def _record(leased: OutgoingMessage, outcome: Message | TelegramError, *, at: datetime) -> None:

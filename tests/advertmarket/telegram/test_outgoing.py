@@ -230,3 +230,18 @@ def test_sent_messages_are_kept_for_30_days_and_unsent_ones_longer(
 
     assert [row.text for row in OutgoingMessage.objects.all()] == ["<b"]
     assert connection.in_atomic_block is False
+
+
+def test_message_that_cannot_be_read_keeps_no_other_one_waiting(
+    telegram: Telegram, clock: Clock
+) -> None:
+    broken = say("broken", clock, chat_id=OLEG)
+    OutgoingMessage.objects.filter(pk=broken).update(buttons=[[{"unknown": "form"}]])
+    say("hello", clock)
+
+    outgoing.send_due(clock=clock)
+    outgoing.send_due(clock=clock)
+
+    assert texts(telegram) == ["hello"]
+    row = OutgoingMessage.objects.get(pk=broken)
+    assert (row.state, row.error[:17]) == ("FAILED", "400 not sendable:")
