@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import uuid
 from datetime import timedelta
-from typing import NoReturn
 
 from django.db import transaction
 from django.db.models import Q
@@ -87,14 +86,17 @@ class Publisher:
         creative = records.approved_creative(deal)
         parts = _parts(creative.parts)
         left_behind = PostAttempt.objects.filter(deal=deal, state=PostAttempt.State.STARTED).first()
-        if left_behind is not None:
-            self._recover(deal, left_behind, parts[left_behind.part])
+        if left_behind is not None and not self._recover(
+            deal, left_behind, parts[left_behind.part]
+        ):
+            return
         posted = PostAttempt.objects.filter(deal=deal, state=PostAttempt.State.POSTED).count()
         if posted == len(parts):
             return
         self._prove_ownership(deal)
         for number, part in enumerate(Draft.of(creative).parts[posted:], start=posted):
-            self._post_part(deal, number, part)
+            if not self._post_part(deal, number, part):
+                return
 
     def _prove_ownership(self, deal: Deal) -> None:
         try:
@@ -104,7 +106,7 @@ class Publisher:
         with transaction.atomic():
             channel_services.renew_proof(proof=proof)
 
-    def _post_part(self, deal: Deal, number: int, part: Part) -> None:
+    def _post_part(self, deal: Deal, number: int, part: Part) -> bool:
         try:
             with transaction.atomic():
                 attempt = records.start_attempt(
@@ -116,7 +118,9 @@ class Publisher:
             messages = calls.send(part, deal.channel_id)
         except TelegramError as error:
             self._record_failure(deal, attempt, error)
+            return False
         self._record_posted(deal, attempt, [message.message_id for message in messages])
+        return True
 
     def _record_posted(self, deal: Deal, attempt: PostAttempt, message_ids: list[int]) -> None:
         with transaction.atomic():
@@ -127,7 +131,7 @@ class Publisher:
                 at=timezone.now(),
             )
 
-    def _record_failure(self, deal: Deal, attempt: PostAttempt, error: TelegramError) -> NoReturn:
+    def _record_failure(self, deal: Deal, attempt: PostAttempt, error: TelegramError) -> None:
         if error.took_effect is None:
             raise NotNow(f"what became of a post without an answer ({error})", UNKNOWN_OUTCOME)
         now = timezone.now()
@@ -139,21 +143,20 @@ class Publisher:
         with transaction.atomic():
             leased = records.lock_leased(deal_id=deal.id, lease=self._lease)
             hold(deal=leased, reason=Hold.POST_REFUSED, note=str(error), actor=PUBLISHER, at=now)
-        raise LeaseLost
 
     # --- After a crash, or a call without an answer ----------------------------------------------
 
-    def _recover(self, deal: Deal, attempt: PostAttempt, approved: tuple[Content, ...]) -> None:
+    def _recover(self, deal: Deal, attempt: PostAttempt, approved: tuple[Content, ...]) -> bool:
         """Find out whether an attempt posted its part: look at the ids that it may have got."""
         message_ids = self._search(attempt, approved)
         if message_ids:
             self._record_posted(deal, attempt, message_ids)
-            return
+            return True
         with transaction.atomic():
             records.record_unresolved(
                 deal_id=deal.id, lease=self._lease, attempt_id=attempt.pk, at=timezone.now()
             )
-        raise LeaseLost
+        return False
 
     def _search(self, attempt: PostAttempt, approved: tuple[Content, ...]) -> list[int]:
         wanted, length = digest(approved), len(approved)

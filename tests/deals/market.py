@@ -287,8 +287,9 @@ class LiveMarket(FundedMarket):
 
 def forget_limits() -> None:
     """Let the bot send at once: tests go through a day in a second."""
-    for key in redis_state().scan_iter("limit:telegram:*"):
-        redis_state().delete(key)
+    for pattern in ("limit:telegram:*", "telegram:pause:*"):
+        for key in redis_state().scan_iter(pattern):
+            redis_state().delete(key)
 
 
 @contextmanager
