@@ -182,7 +182,11 @@ class GroupWorker:
 
 
 def run(groups: Collection[str]) -> None:
-    """Run the groups in this process until SIGTERM or SIGINT; then end within 30 s."""
+    """Run the groups in this process until SIGTERM or SIGINT; then end within 30 s.
+
+    Whoever is not done by then is cut off: a handler's database transaction rolls back, and a
+    broker that is away learns from the session's end that the member has left.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -278,7 +278,7 @@ def test_sigterm_finishes_what_is_in_hand_and_leaves(
     child = spawn("consume", group, env=child_env, log=tmp_path / "consume.log")
     with gate():
         wait_until(at_the_gate, 20, "a handler in hand")
-        child.send_signal(child._stop_signal)
+        child.send_signal(signal.SIGTERM)
         child.wait_for_line("finishing the records in hand")
         assert effects() == []
     assert child.wait(20) == 0
@@ -297,6 +297,21 @@ def test_sigterm_finishes_what_is_in_hand_and_leaves(
     ]
     places = [lines.index(text) for text in order]
     assert places == sorted(places)
+
+
+@pytest.mark.slow
+def test_sigterm_ends_the_process_even_without_a_broker(
+    child_env: dict[str, str], group: str, tmp_path: Path
+) -> None:
+    root = Path(tempfile.mkdtemp(prefix="advertmarket-broker-"))
+    with Services(root, ephemeral=True, names={"kafka"}) as services:
+        kafka_env = {**child_env, **services.env}
+        child = spawn("consume", group, env=kafka_env, log=tmp_path / "consume.log")
+        child.wait_for_line(f"{group}: reads")
+        services.kill("kafka")
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(30) in {0, 1}
+    assert "finishing the records in hand" in child.output()
 
 
 def test_a_killed_consumers_work_is_not_done_twice(
