@@ -48,8 +48,11 @@ def verify_init_data(text: str, *, bot_token: str) -> InitData:
     The HMAC covers every field but `hash`, `signature` included.
 
     Raises:
-        InvalidInitData: malformed, a field given twice, a wrong hash, or no person in it.
+        InvalidInitData: malformed, a field given twice, a wrong hash, or no person in it; or we
+            have no token, so that anybody could sign.
     """
+    if not bot_token:
+        raise InvalidInitData
     try:
         fields = _parse(text)
         given = fields.pop("hash").encode()

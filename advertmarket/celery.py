@@ -6,9 +6,11 @@ import os
 import uuid
 
 from celery import Celery, Task
-from celery.signals import setup_logging
+from celery.signals import beat_init, setup_logging, worker_init
+from celery.worker import WorkController
 
 from . import correlation
+from .process import begin
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "advertmarket.settings")
 
@@ -36,6 +38,20 @@ SIGNER_QUEUE = "signer"
 
 TELEGRAM_QUEUE = "telegram"
 """The queue of what waits for Telegram: when it hangs, the money must not wait with it."""
+
+
+@worker_init.connect
+def begin_as_worker(sender: WorkController, **_: object) -> None:
+    """Sign with the mnemonic and do nothing else, or do the rest without it."""
+    queues = set(sender.app.amqp.queues.consume_from)
+    begin("signer" if queues == {SIGNER_QUEUE} else "worker")
+
+
+@beat_init.connect
+def begin_as_beat(**_: object) -> None:
+    """Only call for work."""
+    begin("beat")
+
 
 app.conf.task_routes = {
     "payments.tasks.execute_settlements": {"queue": SIGNER_QUEUE},

@@ -15,6 +15,13 @@ EX_CONFIG = 78
 """The exit code of a configuration error (sysexits.h); supervisors must not restart on it."""
 
 
+def refuse(name: str, problem: str, hint: str = "") -> NoReturn:
+    """End the process for what is wrong with a variable: one line, exit code 78."""
+    advice = f" ({hint})" if hint else ""
+    sys.stderr.write(f"advertmarket cannot start: {name} {problem}{advice}\n")
+    raise SystemExit(EX_CONFIG)
+
+
 class Environment:
     """Typed access to environment variables for one process role.
 
@@ -30,14 +37,14 @@ class Environment:
         """Return the variable, or `default`; refuse to start if the role requires it."""
         value = self._variables.get(name, "").strip()
         if not value and name in self._required:
-            self.refuse(name, "is missing", hint)
+            refuse(name, "is missing", hint)
         return value or default
 
     def secret(self, name: str, *, min_bytes: int, hint: str = "") -> str:
         """Return a secret of at least `min_bytes` bytes (empty where the role needs none)."""
         value = self.text(name, hint=hint)
         if value and len(value.encode()) < min_bytes:
-            self.refuse(name, f"is shorter than {min_bytes} bytes", hint)
+            refuse(name, f"is shorter than {min_bytes} bytes", hint)
         return value
 
     def key_256(self, name: str, *, hint: str = "") -> bytes:
@@ -53,7 +60,7 @@ class Environment:
         """Return a whole number of at least `minimum`."""
         value = self.text(name, str(default))
         if not value.isascii() or not value.isdigit() or int(value) < minimum:
-            self.refuse(name, f"must be a whole number of at least {minimum}", "")
+            refuse(name, f"must be a whole number of at least {minimum}")
         return int(value)
 
     def seconds(self, name: str, default: float) -> float:
@@ -62,23 +69,23 @@ class Environment:
         try:
             seconds = float(value)
         except ValueError:
-            self.refuse(name, "must be a number of seconds", "")
+            refuse(name, "must be a number of seconds")
         if not 0 < seconds < float("inf"):
-            self.refuse(name, "must be a number of seconds above 0", "")
+            refuse(name, "must be a number of seconds above 0")
         return seconds
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """Return whether the variable says 1/true or 0/false."""
         value = self.text(name, "1" if default else "0").lower()
         if value not in {"0", "1", "true", "false"}:
-            self.refuse(name, "must be 0 or 1", "")
+            refuse(name, "must be 0 or 1")
         return value in {"1", "true"}
 
     def choice(self, name: str, default: str, *, among: Sequence[str]) -> str:
         """Return one of `among`."""
         value = self.text(name, default)
         if value not in among:
-            self.refuse(name, f"must be one of {', '.join(among)}", "")
+            refuse(name, f"must be one of {', '.join(among)}")
         return value
 
     def items(self, name: str, default: str = "") -> list[str]:
@@ -89,20 +96,14 @@ class Environment:
         """Return an http(s) address without a trailing slash."""
         value = self.text(name, default).rstrip("/")
         if not value.startswith(("http://", "https://")):
-            self.refuse(name, "must start with http:// or https://", "")
+            refuse(name, "must start with http:// or https://")
         return value
-
-    def refuse(self, name: str, problem: str, hint: str) -> NoReturn:
-        """End the process: one line, exit code 78."""
-        advice = f" ({hint})" if hint else ""
-        sys.stderr.write(f"advertmarket cannot start: {name} {problem}{advice}\n")
-        raise SystemExit(EX_CONFIG)
 
     def _decode_key(self, name: str, value: str, hint: str) -> bytes:
         try:
             key = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
-            self.refuse(name, "is not base64", hint)
+            refuse(name, "is not base64", hint)
         if len(key) != 32:
-            self.refuse(name, f"must be 32 bytes in base64, not {len(key)}", hint)
+            refuse(name, f"must be 32 bytes in base64, not {len(key)}", hint)
         return key

@@ -13,7 +13,7 @@ import django_stubs_ext
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from .environment import Environment, Network
+from .environment import Environment, Network, refuse
 from .logging import logging_config
 
 django_stubs_ext.monkeypatch()
@@ -41,11 +41,10 @@ _REQUIRED = {
     "manage": _COMMON,
     "build": frozenset[str](),
 }
-PROCESS_ROLE = os.environ.get("PROCESS_ROLE", "manage")
-_role = Environment(os.environ, required=frozenset()).choice(
+PROCESS_ROLE = Environment(os.environ, required=frozenset()).choice(
     "PROCESS_ROLE", "manage", among=sorted(_REQUIRED)
 )
-env = Environment(os.environ, required=_REQUIRED[_role])
+env = Environment(os.environ, required=_REQUIRED[PROCESS_ROLE])
 
 _GENERATE = "make one with: python manage.py generate_secrets"
 
@@ -142,7 +141,7 @@ DATABASES = {
         "USER": env.text("DB_USER", "app"),
         "PASSWORD": env.text("DB_PASSWORD", hint=_GENERATE),
         "OPTIONS": {
-            "application_name": f"advertmarket-{_role}",
+            "application_name": f"advertmarket-{PROCESS_ROLE}",
             "connect_timeout": 5,
             "pool": {
                 "min_size": 0,
@@ -202,6 +201,8 @@ TON_API_KEY = env.text("TON_API_KEY", hint="get one from TON Center")
 TON_API_RPS = env.number("TON_API_RPS", 10, minimum=1)
 TON_WALLET_PUBLIC_KEY = env.text("TON_WALLET_PUBLIC_KEY", hint=_GENERATE)
 TON_WALLET_MNEMONIC = env.text("TON_WALLET_MNEMONIC", hint=_GENERATE)
+if TON_WALLET_MNEMONIC and PROCESS_ROLE not in {"signer", "manage", "build"}:
+    refuse("TON_WALLET_MNEMONIC", f"must not be known to the {PROCESS_ROLE}", "only to the signer")
 TON_READER_POLL_S = env.seconds("TON_READER_POLL_S", 1.0)
 
 # --- Telegram ---------------------------------------------------------------------------------
@@ -252,7 +253,7 @@ _SECRETS = (
     "TON_WALLET_MNEMONIC",
 )
 LOGGING = logging_config(
-    role=_role,
+    role=PROCESS_ROLE,
     level=env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR")),
     secrets=[item for name in _SECRETS for item in env.items(name)],
 )

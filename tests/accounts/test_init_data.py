@@ -167,3 +167,10 @@ def test_what_is_malformed_is_refused(text: str) -> None:
 
 def test_another_bot_s_launch_is_refused() -> None:
     assert refused(sign({"auth_date": "1700000000", "user": USER}, bot_token="1:another"))
+
+
+def test_without_a_token_of_our_own_nobody_is_believed() -> None:
+    launch = sign({"auth_date": "1700000000", "user": USER}, bot_token="")
+
+    with pytest.raises(InvalidInitData):
+        verify_init_data(launch, bot_token="")

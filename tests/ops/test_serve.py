@@ -38,6 +38,7 @@ class Web:
         env = {
             **clone.env,
             "PROCESS_ROLE": "web",
+            "TON_WALLET_MNEMONIC": "",
             "WEB_HOST": "127.0.0.1",
             "WEB_PORT": str(port),
             "WEB_WORKERS": "2",

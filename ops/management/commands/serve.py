@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 from granian.constants import Interfaces
 from granian.server.mp import MPServer
 
+from advertmarket.process import begin
 from ops import draining
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve until a signal comes."""
+        begin("web")
         multiprocessing.set_start_method("fork", force=True)  # workers share the draining flag
         DrainingServer(
             "advertmarket.wsgi:application",

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
+from advertmarket.process import begin
 from advertmarket.wake import wake_after_commit
 from payments.reader import read_new_blocks
 from payments.tasks import apply_deposits
@@ -30,6 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read block after block; what fails is tried again, never skipped."""
+        begin("chain")
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -60,6 +60,8 @@ def child_env(database: Clone, topic: Topic, group: str, session_timeout_s: int)
     """What a child process needs to do the same as this one."""
     return {
         **database.env,
+        "PROCESS_ROLE": "consumer",
+        "TON_WALLET_MNEMONIC": "",
         "TEST_TOPIC": topic.name,
         "TEST_GROUP": group,
         "KAFKA_SESSION_TIMEOUT_S": str(session_timeout_s),

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from prometheus_client import start_http_server
 
 from advertmarket.messaging import consumer, runtime
+from advertmarket.process import begin
 
 
 class Command(BaseCommand):
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         if not groups or (unknown := set(groups) - set(known)):
             problem = f"unknown: {', '.join(sorted(unknown))}" if groups else "name a group"
             raise CommandError(f"{problem}; there are: {', '.join(known)}")
+        begin("consumer")
         if settings.METRICS_PORT:
             start_http_server(settings.METRICS_PORT)
         runtime.run(groups)
