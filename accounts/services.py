@@ -75,32 +75,37 @@ def log_in(*, init_data: str, at: datetime) -> Login:
 
     Raises:
         InvalidInitData: Telegram did not sign it for our bot, or its clock is ahead of ours.
-        InitDataExpired: it is older than 300 s and began no session, or its session has ended.
+        InitDataExpired: it is older than 300 s and began no session, or its session has ended,
+            or its user was deleted since.
         UserBlocked: an operator blocked the user.
     """
     launch = verify_init_data(init_data, bot_token=settings.TELEGRAM_BOT_TOKEN)
     if launch.signed_at > at + CLOCK_SKEW:
         raise InvalidInitData
     session = Session.objects.filter(init_data_digest=launch.digest).first()
-    if session is None and launch.signed_at < at - INIT_DATA_MAX_AGE:
-        raise InitDataExpired
-    user = get_or_create_user(
-        user_id=launch.user_id,
-        first_name=launch.first_name,
-        username=launch.username,
-        language_code=launch.language_code,
-        at=at,
-    )
+    if session is None:
+        session = _begin_session(launch, at)
+    else:
+        TelegramUser.objects.filter(id=session.user_id).update(seen_at=at)
+    user = TelegramUser.objects.get(id=session.user_id)
     if user.blocked_at is not None:
         raise UserBlocked
-    session = session or _begin_session(launch, at)
-    if session.revoked_at is not None or session.expires_at <= at:
+    if session.revoked_at is not None or session.expires_at <= at or user.deleted_at is not None:
         raise InitDataExpired
     claims = Claims(session.id, user.id, session.created_at, session.expires_at)
     return Login(issue_token(claims), int((session.expires_at - at).total_seconds()), user)
 
 
 def _begin_session(launch: InitData, at: datetime) -> Session:
+    if launch.signed_at < at - INIT_DATA_MAX_AGE:
+        raise InitDataExpired
+    get_or_create_user(
+        user_id=launch.user_id,
+        first_name=launch.first_name,
+        username=launch.username,
+        language_code=launch.language_code,
+        at=at,
+    )
     begun_at = at.replace(microsecond=0)
     session, _created = Session.objects.get_or_create(
         init_data_digest=launch.digest,

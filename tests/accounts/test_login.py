@@ -67,6 +67,33 @@ def test_the_same_launch_goes_on_with_the_same_session_however_old_it_became() -
 
 
 @pytest.mark.django_db
+def test_an_old_launch_brings_no_old_name_back() -> None:
+    old = launch(42, at=AT, first_name="Ann")
+    log_in(old)
+    log_in(launch(42, at=AT + timedelta(seconds=1), first_name="Anna"))
+
+    log_in(old, at=AT + timedelta(hours=2))
+
+    user = TelegramUser.objects.get()
+    assert (user.first_name, user.seen_at) == ("Anna", AT + timedelta(hours=2))
+
+
+@pytest.mark.django_db
+def test_the_launch_of_a_deleted_user_brings_nothing_back_and_a_new_one_begins_anew() -> None:
+    old = launch(42, at=AT)
+    log_in(old)
+    TelegramUser.objects.update(deleted_at=AT, first_name="")
+
+    with pytest.raises(InitDataExpired):
+        log_in(old, at=AT + timedelta(seconds=9))
+    user = TelegramUser.objects.get()
+    assert (user.deleted_at, user.first_name, user.seen_at) == (AT, "", AT)
+
+    log_in(launch(42, at=AT + timedelta(seconds=1)))
+    assert TelegramUser.objects.get().deleted_at is None
+
+
+@pytest.mark.django_db
 def test_another_launch_is_another_session_and_keeps_the_chosen_language() -> None:
     first = log_in(launch(42, at=AT, language_code="ru"))
     with transaction.atomic():
