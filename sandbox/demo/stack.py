@@ -207,10 +207,12 @@ class Stack:
         ).stdout
 
     def _role_env(self, role: Role) -> dict[str, str]:
-        env = {**self.env, "PROCESS_ROLE": role.process_role or role.name}
-        if role.name == "signer":
-            env["TON_WALLET_MNEMONIC"] = self._secrets["TON_WALLET_MNEMONIC"]
-        return env
+        mnemonic = self._secrets["TON_WALLET_MNEMONIC"] if role.name == "signer" else ""
+        return {
+            **self.env,
+            "PROCESS_ROLE": role.process_role or role.name,
+            "TON_WALLET_MNEMONIC": mnemonic,
+        }
 
     def _stand_in_options(self, name: str) -> list[str]:
         options = [
