@@ -1,4 +1,6 @@
-"""What every HTTP request passes: its correlation id and log line, and the admin's own policy."""
+"""What every HTTP request passes: its correlation id and log line, whose pages may call the API,
+and the admin's own policy.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,28 @@ from collections.abc import Callable
 
 from csp.constants import UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_update
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from . import correlation
 
 logger = logging.getLogger("advertmarket.http")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+    "Access-Control-Allow-Headers": (
+        f"Authorization, Content-Type, Idempotency-Key, {correlation.HEADER}"
+    ),
+    "Access-Control-Max-Age": "7200",
+}
+_EXPOSED = (
+    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Idempotent-Replayed, "
+    f"{correlation.HEADER}"
+)
 
 
 def correlation_middleware(get_response: GetResponse) -> GetResponse:
@@ -41,6 +57,32 @@ def correlation_middleware(get_response: GetResponse) -> GetResponse:
                 },
             )
             return response
+
+    return middleware
+
+
+def cors_middleware(get_response: GetResponse) -> GetResponse:
+    """Let the Mini App's pages, and those of no other origin, call the API.
+
+    Whoever asks in advance has no token yet, so that is answered before anybody is asked for one.
+    https://fetch.spec.whatwg.org/#http-cors-protocol
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith("/api/"):
+            return get_response(request)
+        in_advance = (
+            request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        )
+        response = HttpResponse(status=204) if in_advance else get_response(request)
+        patch_vary_headers(response, ["Origin"])
+        if request.headers.get("Origin") == settings.MINI_APP_URL:
+            response["Access-Control-Allow-Origin"] = settings.MINI_APP_URL
+            response["Access-Control-Expose-Headers"] = _EXPOSED
+            if in_advance:
+                for name, value in _PREFLIGHT.items():
+                    response[name] = value
+        return response
 
     return middleware
 

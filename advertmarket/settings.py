@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "advertmarket.middleware.correlation_middleware",
     "django.middleware.security.SecurityMiddleware",
+    "advertmarket.middleware.cors_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "advertmarket.middleware.admin_policy_middleware",
