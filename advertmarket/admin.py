@@ -45,6 +45,7 @@ class ReadOnlyInline(TabularInline[M, Parent]):
 
     extra = 0
     can_delete = False
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Parent | None = None) -> bool:
         """Nobody adds a row by hand."""
