@@ -38,6 +38,9 @@ class TelegramUser(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.first_name} · {self.id}"
+
 
 class Session(models.Model):
     """A signed-in Mini App: one for each launch data, until it expires or is revoked."""

@@ -42,6 +42,9 @@ class Channel(models.Model):
             models.CheckConstraint(name="channel_id_negative", condition=Q(id__lt=0)),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.title} · {self.id}"
+
 
 class PricingRule(models.Model):
     """What the owner asks for an ad of one format, in nanoTON."""

@@ -142,6 +142,9 @@ class Deal(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.id} · {self.status}"
+
 
 class DealEvent(models.Model):
     """One line of a deal's history: a transition, or a hold (then the status stays)."""

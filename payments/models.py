@@ -30,6 +30,9 @@ class Journal(models.Model):
     class Meta:
         db_table = "ledger_journals"
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
+
 
 class Posting(models.Model):
     """`amount_nano` debited from one account and credited to another: it cannot be unbalanced."""
@@ -108,6 +111,9 @@ class Wallet(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.subwallet} · {self.address}"
+
 
 class Escrow(models.Model):
     """All that payments knows of a deal, which it knows only as `reference`."""
@@ -148,6 +154,9 @@ class Escrow(models.Model):
                 | Q(state__in=["RELEASED", "CLOSED"], ended_at__isnull=False),
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.reference} · {self.state}"
 
 
 class ChainCursor(models.Model):
@@ -225,6 +234,9 @@ class Settlement(models.Model):
             ),
             models.Index(name="settlement_reference", fields=["reference"]),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference} · {self.state}"
 
 
 class TonTransaction(models.Model):
@@ -336,6 +348,9 @@ class TonTransaction(models.Model):
             ),
         ]
         indexes = [models.Index(name="ton_transaction_tx_hash", fields=["tx_hash"])]
+
+    def __str__(self) -> str:
+        return f"{self.direction} {self.tx_hash or self.msg_hash}"
 
 
 class Deposit(models.Model):
