@@ -132,7 +132,17 @@ STATIC_URL = "/static/"
 STATIC_ROOT = env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles"))
 FORMS_URLFIELD_ASSUME_HTTPS = True
 
+# --- Web server ---------------------------------------------------------------------------------
+WEB_HOST = env.text("WEB_HOST", "0.0.0.0")  # noqa: S104 - a container's own network
+WEB_PORT = env.number("WEB_PORT", 8080, minimum=1)
+WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1)
+WEB_THREADS = env.number("WEB_THREADS", 16, minimum=1)
+SHUTDOWN_DRAIN_S = env.seconds("SHUTDOWN_DRAIN_S", 5.0)
+
 # --- PostgreSQL -------------------------------------------------------------------------------
+_STATEMENT_TIMEOUT_S = {"web": 30, "manage": 0, "build": 0}.get(PROCESS_ROLE, 300)
+"""Nobody waits for a page longer; a migration or a check by hand takes what it takes."""
+
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -144,9 +154,18 @@ DATABASES = {
         "OPTIONS": {
             "application_name": f"advertmarket-{PROCESS_ROLE}",
             "connect_timeout": 5,
+            "options": (
+                f"-c statement_timeout={_STATEMENT_TIMEOUT_S}s -c lock_timeout=10s"
+                " -c idle_in_transaction_session_timeout=60s"
+            ),
+            # a server that went away without a word is noticed within half a minute
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 4,
+            "tcp_user_timeout": 30_000,
             "pool": {
                 "min_size": 0,
-                "max_size": env.number("DB_POOL_MAX", 10, minimum=1),
+                "max_size": env.number("DB_POOL_MAX", WEB_THREADS, minimum=1),
                 "timeout": 10,
                 # the waits between attempts double: give up and begin anew before they are long
                 "reconnect_timeout": 5,
@@ -226,12 +245,7 @@ DEADLINE_SCALE = env.seconds("DEADLINE_SCALE", 1.0)
 RETENTION_S = env.seconds("RETENTION_S", 86_400)
 PAYOUT_ADDRESS_COOL_DOWN_S = env.number("PAYOUT_ADDRESS_COOL_DOWN_S", 86_400)
 
-# --- Web server, logs and what is told about this build -----------------------------------------
-WEB_HOST = env.text("WEB_HOST", "0.0.0.0")  # noqa: S104 - a container's own network
-WEB_PORT = env.number("WEB_PORT", 8080, minimum=1)
-WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1)
-WEB_THREADS = env.number("WEB_THREADS", 16, minimum=1)
-SHUTDOWN_DRAIN_S = env.seconds("SHUTDOWN_DRAIN_S", 5.0)
+# --- Logs and what is told about this build -----------------------------------------------------
 BUILD = {
     "version": env.text("BUILD_VERSION", "0.1.0"),
     "commit": env.text("GIT_COMMIT", "unknown"),

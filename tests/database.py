@@ -42,6 +42,7 @@ class Databases:
     def __init__(self) -> None:
         parameters = _default().get_connection_params()
         self._server = psycopg.connect(**parameters, autocommit=True)
+        self._server.execute("SET lock_timeout = 0")  # for the template we wait
         self.template = f"test_template_{_schema_digest()}"
 
     def close(self) -> None:
