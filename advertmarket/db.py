@@ -40,6 +40,15 @@ def requires_transaction(service: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
+def release_connection() -> None:
+    """Give the connection back to the pool before the network is asked: others need it meanwhile.
+
+    The next query takes one again. In a database transaction this does nothing.
+    """
+    if not connection.in_atomic_block:
+        connection.close()
+
+
 @contextmanager
 def constraints(errors: Mapping[str, DomainError]) -> Iterator[None]:
     """Run a block in a savepoint; a violated constraint raises its domain error from `errors`."""

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from django.utils.translation import gettext_lazy as _
 
+from advertmarket.db import release_connection
 from advertmarket.errors import Code, DomainError
 from advertmarket.telegram.client import bot
 from advertmarket.telegram.content import Chat, Member
@@ -101,6 +102,7 @@ def prove(chat: int | str, *, user_id: int, at: datetime) -> OwnershipProof:
 
 
 def _prove(chat: int | str, *, user_id: int, at: datetime) -> OwnershipProof:
+    release_connection()
     channel = bot().get_chat(chat)
     _check_channel(channel)
     _check_bot(bot_in(channel.id))

@@ -36,6 +36,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from advertmarket.actors import Actor
+from advertmarket.db import release_connection
 
 from .callers import caller_of
 from .idempotency import IdempotencyKey, StoredAnswer
@@ -184,8 +185,9 @@ def command(
     """Make a handler of POST, PUT, PATCH or DELETE: one database transaction around it.
 
     With `body`, the handler gets the validated body first; with `prepare` (for what needs the
-    network), what `prepare(view, body)` returned before the database transaction began. It returns
-    what `answer` serializes (nothing: 204). A POST obeys Idempotency-Key unless not `idempotent`.
+    network), what `prepare(view, body)` returned before the database transaction began; if it reads
+    the database itself, it calls `release_connection` before the network. It returns what `answer`
+    serializes (nothing: 204). A POST obeys Idempotency-Key unless not `idempotent`.
     """
     done = status or (HTTPStatus.NO_CONTENT if answer is None else HTTPStatus.OK)
 
@@ -197,6 +199,7 @@ def command(
             if key and (stored := key.find_answer(at=view.at)):
                 return _replay(stored)
             if prepare is not None:
+                release_connection()
                 given = [prepare(view, *given)]
             with transaction.atomic():
                 if key:

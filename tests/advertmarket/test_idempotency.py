@@ -115,6 +115,16 @@ def test_a_repeated_call_does_not_ask_the_network_again(ann: Client) -> None:
     assert len(NetworkView.calls) == 1
 
 
+def test_no_connection_waits_while_the_network_is_asked(
+    committed_db: Clone, small_api: None
+) -> None:
+    NetworkView.calls.clear()
+
+    answer = post(sign_in(), path="network")
+
+    assert (answer.status_code, NetworkView.calls) == (200, [False])
+
+
 class Halfway:
     """Holds the first POST just before its commit."""
 
