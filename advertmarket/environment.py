@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal, NoReturn
@@ -43,9 +44,11 @@ class Environment:
     def secret(self, name: str, *, min_bytes: int, hint: str = "") -> str:
         """Return a secret of at least `min_bytes` bytes (empty where the role needs none)."""
         value = self.text(name, hint=hint)
-        if value and len(value.encode()) < min_bytes:
-            refuse(name, f"is shorter than {min_bytes} bytes", hint)
-        return value
+        return self._check_length(name, value, min_bytes, hint) if value else ""
+
+    def secrets(self, name: str, *, min_bytes: int) -> list[str]:
+        """Return the secrets of a comma-separated list; empty by default."""
+        return [self._check_length(name, item, min_bytes, "") for item in self.items(name)]
 
     def key_256(self, name: str, *, hint: str = "") -> bytes:
         """Return 32 bytes from base64 (empty where the role needs none)."""
@@ -63,6 +66,13 @@ class Environment:
             refuse(name, f"must be a whole number of at least {minimum}")
         return int(value)
 
+    def chat_id(self, name: str, *, hint: str = "") -> int:
+        """Return the id of a Telegram chat (0 where the role needs none)."""
+        value = self.text(name, "0", hint=hint)
+        if not re.fullmatch(r"-?[0-9]{1,16}", value):
+            refuse(name, "must be the number of a chat, such as -1001234567890", hint)
+        return int(value)
+
     def seconds(self, name: str, default: float) -> float:
         """Return a duration in seconds, above zero."""
         value = self.text(name, str(default))
@@ -73,13 +83,6 @@ class Environment:
         if not 0 < seconds < float("inf"):
             refuse(name, "must be a number of seconds above 0")
         return seconds
-
-    def flag(self, name: str, *, default: bool = False) -> bool:
-        """Return whether the variable says 1/true or 0/false."""
-        value = self.text(name, "1" if default else "0").lower()
-        if value not in {"0", "1", "true", "false"}:
-            refuse(name, "must be 0 or 1")
-        return value in {"1", "true"}
 
     def choice(self, name: str, default: str, *, among: Sequence[str]) -> str:
         """Return one of `among`."""
@@ -97,6 +100,11 @@ class Environment:
         value = self.text(name, default).rstrip("/")
         if not value.startswith(("http://", "https://")):
             refuse(name, "must start with http:// or https://")
+        return value
+
+    def _check_length(self, name: str, value: str, min_bytes: int, hint: str) -> str:
+        if len(value.encode()) < min_bytes:
+            refuse(name, f"is shorter than {min_bytes} bytes", hint)
         return value
 
     def _decode_key(self, name: str, value: str, hint: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 import django_stubs_ext
 from csp.constants import NONE, SELF
@@ -32,7 +33,13 @@ _REQUIRED = {
         "TON_WALLET_PUBLIC_KEY",
     },
     "worker": _COMMON
-    | {"PII_ENCRYPTION_KEY", "TELEGRAM_BOT_TOKEN", "TON_API_KEY", "TON_WALLET_PUBLIC_KEY"},
+    | {
+        "PII_ENCRYPTION_KEY",
+        "TELEGRAM_BOT_TOKEN",
+        "TELEGRAM_VERIFIER_CHAT_ID",
+        "TON_API_KEY",
+        "TON_WALLET_PUBLIC_KEY",
+    },
     "signer": _COMMON
     | {"PII_ENCRYPTION_KEY", "TON_API_KEY", "TON_WALLET_MNEMONIC", "TON_WALLET_PUBLIC_KEY"},
     "consumer": _COMMON,
@@ -179,7 +186,8 @@ DATABASES = {
 REDIS_HOST = env.text("REDIS_HOST", "redis")
 REDIS_PORT = env.number("REDIS_PORT", 6379)
 REDIS_PASSWORD = env.text("REDISCLI_AUTH")
-_redis_url = f"redis://{f':{REDIS_PASSWORD}@' if REDIS_PASSWORD else ''}{REDIS_HOST}:{REDIS_PORT}"
+_redis_login = f":{quote(REDIS_PASSWORD, safe='')}@" if REDIS_PASSWORD else ""
+_redis_url = f"redis://{_redis_login}{REDIS_HOST}:{REDIS_PORT}"
 REDIS_STATE_URL = f"{_redis_url}/0"
 CACHES = {
     "default": {
@@ -230,12 +238,14 @@ TELEGRAM_API_URL = env.url("TELEGRAM_API_URL", "https://api.telegram.org")
 TELEGRAM_BOT_TOKEN = env.text("TELEGRAM_BOT_TOKEN", hint="get one from @BotFather")
 TELEGRAM_BOT_USERNAME = env.text("TELEGRAM_BOT_USERNAME", "advertmarket_bot")
 TELEGRAM_WEBHOOK_SECRET = env.secret("TELEGRAM_WEBHOOK_SECRET", min_bytes=16, hint=_GENERATE)
-OLD_TELEGRAM_WEBHOOK_SECRETS = env.items("OLD_TELEGRAM_WEBHOOK_SECRETS")
-TELEGRAM_VERIFIER_CHAT_ID = int(env.text("TELEGRAM_VERIFIER_CHAT_ID", "0"))
+OLD_TELEGRAM_WEBHOOK_SECRETS = env.secrets("OLD_TELEGRAM_WEBHOOK_SECRETS", min_bytes=16)
+TELEGRAM_VERIFIER_CHAT_ID = env.chat_id(
+    "TELEGRAM_VERIFIER_CHAT_ID", hint="a private channel of yours with the bot as administrator"
+)
 
 # --- Secrets of our own -----------------------------------------------------------------------
 JWT_SECRET = env.secret("JWT_SECRET", min_bytes=32, hint=_GENERATE)
-OLD_JWT_SECRETS = env.items("OLD_JWT_SECRETS")
+OLD_JWT_SECRETS = env.secrets("OLD_JWT_SECRETS", min_bytes=32)
 JWT_LIFETIME_S = env.number("JWT_LIFETIME_S", 86_400, minimum=60)
 PII_ENCRYPTION_KEY = env.key_256("PII_ENCRYPTION_KEY", hint=_GENERATE)
 OLD_PII_ENCRYPTION_KEYS = env.keys_256("OLD_PII_ENCRYPTION_KEYS")

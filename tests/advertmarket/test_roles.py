@@ -13,7 +13,11 @@ from tests.environment import VARIABLES
 
 HOUSE = Path(__file__).parents[2]
 MNEMONIC = VARIABLES["TON_WALLET_MNEMONIC"]
-SHARED = {k: v for k, v in VARIABLES.items() if k != "TON_WALLET_MNEMONIC"}
+SHARED = {
+    **{name: value for name, value in VARIABLES.items() if name != "TON_WALLET_MNEMONIC"},
+    "DB_PASSWORD": "none",
+    "TELEGRAM_VERIFIER_CHAT_ID": "-1001234567890",
+}
 CELERY = ("-m", "celery", "-A", "advertmarket")
 WORKER = (*CELERY, "worker", "--pool=threads", "--concurrency=1")
 
@@ -22,7 +26,7 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=HOUSE,
-        env={"PATH": os.environ["PATH"], **SHARED, "DB_PASSWORD": "none", **env},
+        env={"PATH": os.environ["PATH"], **SHARED, **env},
         text=True,
         capture_output=True,
         check=False,
