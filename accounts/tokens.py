@@ -79,7 +79,7 @@ def read_token(token: str, *, at: datetime) -> Claims:
             issued_at=datetime.fromtimestamp(payload["iat"], UTC),
             expires_at=datetime.fromtimestamp(payload["exp"], UTC),
         )
-    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, AttributeError, OverflowError):
+    except (jwt.PyJWTError, KeyError, ValueError, TypeError, AttributeError, OverflowError):
         raise InvalidToken from None
     if claims.expires_at <= at:
         raise TokenExpired

@@ -36,6 +36,16 @@ def secret(settings: Settings) -> None:
     settings.JWT_SECRET, settings.OLD_JWT_SECRETS = OLD, []
 
 
+def test_a_secret_too_short_to_be_safe_verifies_nothing(settings: Settings) -> None:
+    settings.JWT_SECRET, settings.OLD_JWT_SECRETS = "short", []
+    with pytest.warns(jwt.InsecureKeyLengthWarning):
+        token = issue_token(CLAIMS)
+
+    settings.JWT_SECRET, settings.OLD_JWT_SECRETS = NEW, ["short"]
+    with pytest.raises(InvalidToken):
+        read_token(token, at=AT)
+
+
 @given(
     session_id=st.uuids(),
     user_id=st.integers(1, 2**52),
