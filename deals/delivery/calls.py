@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
+from advertmarket.db import release_connection
 from advertmarket.telegram.client import bot
 from advertmarket.telegram.content import Button, Message, Rows
 from advertmarket.telegram.errors import BadRequest, Forbidden, TelegramError
@@ -28,6 +29,7 @@ def send(part: Part, chat_id: int) -> tuple[Message, ...]:
     Raises:
         TelegramError: as the client; `took_effect` tells whether it may be there all the same.
     """
+    release_connection()
     if not part.media:
         return (
             bot().send_message(
@@ -83,6 +85,7 @@ def look_at(channel_id: int, message_id: int) -> Content:
     Raises:
         TelegramError: the message cannot be forwarded; or nobody answers.
     """
+    release_connection()
     copy = bot().forward_message(settings.TELEGRAM_VERIFIER_CHAT_ID, channel_id, message_id)
     _tidy([copy.message_id])
     return Content.of(copy)
