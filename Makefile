@@ -10,7 +10,7 @@ OFFLINE := PROCESS_ROLE=build $(BIN)/python manage.py
 WITH_SERVICES := $(BIN)/python -m sandbox.services run --
 
 .DEFAULT_GOAL := help
-.PHONY: help install messages translations demo test test-kafka check format lock
+.PHONY: help install messages translations demo test test-crash test-kafka check format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -38,6 +38,9 @@ demo: install messages ## one deal on embedded services, then stay up (ONCE=1: e
 
 test: install messages ## the tests, on embedded services
 	$(WITH_SERVICES) $(BIN)/pytest -n 2
+
+test-crash: install messages ## a process dies at every line that handles money: many minutes
+	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m slow
 
 test-kafka: install messages ## messages and one deal against a real Apache Kafka
 	$(WITH_SERVICES) $(BIN)/python -m sandbox.kafka run -- $(BIN)/pytest -m kafka
