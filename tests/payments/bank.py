@@ -33,6 +33,7 @@ class Bank:
         self.chain = chain
         self.client = TonClient()
         self.signer = make_signer()
+        self.owner_id = OWNER_ID
         self.owner = PersonsWallet(f"owner {uuid4()}")
         self.confirm_epoch()
         self.read()
@@ -81,13 +82,13 @@ class Bank:
         self.apply_deposits()
         return reference
 
-    def release(self, reference: UUID) -> None:
+    def release(self, reference: UUID, owner_share_nano: int = OWNER_SHARE_NANO) -> None:
         """The ad was verified: the owner has earned their share."""
         with transaction.atomic():
             services.release_escrow(
                 reference=reference,
-                owner_id=OWNER_ID,
-                owner_share_nano=OWNER_SHARE_NANO,
+                owner_id=self.owner_id,
+                owner_share_nano=owner_share_nano,
                 actor=ACTOR,
                 at=timezone.now(),
             )
@@ -99,18 +100,22 @@ class Bank:
         self.release(reference)
         return reference
 
-    def set_payout_address(self, comment: str = "") -> None:
-        """The owner says where payouts go."""
+    def set_payout_address(self, comment: str = "", address: str = "") -> None:
+        """The owner says where payouts go: to the wallet that we look at, or elsewhere."""
         now = timezone.now()
         with transaction.atomic():
             accounts.get_or_create_user(
-                user_id=OWNER_ID, first_name="Olga", username="olga", language_code="en", at=now
+                user_id=self.owner_id,
+                first_name="Olga",
+                username="",
+                language_code="en",
+                at=now,
             )
             accounts.set_payout_address(
-                user_id=OWNER_ID,
-                address=self.owner.raw_address,
+                user_id=self.owner_id,
+                address=address or self.owner.raw_address,
                 comment=comment,
-                actor=Actor.user(OWNER_ID),
+                actor=Actor.user(self.owner_id),
                 at=now,
             )
 

@@ -6,6 +6,7 @@ killed in it. Each line of standard output says how that ended. `doomed` is the 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import json
@@ -29,10 +30,12 @@ from django.conf import settings  # noqa: E402
 from django.db import connections, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from accounts.models import TelegramUser  # noqa: E402
 from advertmarket.actors import Actor  # noqa: E402
-from payments import pause, reader, tasks  # noqa: E402
+from payments import deposits, pause, reader, services, tasks  # noqa: E402
 from payments.executor import Executor, make_signer  # noqa: E402
-from payments.ton.client import TonClient  # noqa: E402
+from payments.models import Deposit, Escrow  # noqa: E402
+from payments.ton.client import TonClient, TonUnavailable  # noqa: E402
 from tests.payments.lines import Line, before, traced  # noqa: E402
 
 
@@ -41,7 +44,31 @@ def _execute() -> None:
 
 
 def _read() -> None:
-    reader.read_new_blocks(TonClient(), at_most=1000)
+    with contextlib.suppress(TonUnavailable):
+        reader.read_new_blocks(TonClient(), at_most=1000)
+
+
+def _read_until_asked_to_stop() -> None:
+    reader.read_new_blocks(TonClient(), at_most=1000, should_stop=lambda: True)
+
+
+def _hear_of_deposits() -> None:
+    for deposit_id in [*Deposit.objects.values_list("pk", flat=True), 0]:
+        with transaction.atomic():
+            deposits.apply_rule(deposit_id=deposit_id, at=timezone.now())
+
+
+def _release() -> None:
+    """End the deal that was opened last, in favour of the user who came last."""
+    escrow = Escrow.objects.latest("opened_at")
+    with transaction.atomic():
+        services.release_escrow(
+            reference=escrow.reference,
+            owner_id=TelegramUser.objects.latest("pk").pk,
+            owner_share_nano=escrow.price_nano * 9 // 10,
+            actor=Actor.system("test"),
+            at=timezone.now(),
+        )
 
 
 def _confirm_epoch() -> None:
@@ -52,7 +79,10 @@ def _confirm_epoch() -> None:
 ACTS: dict[str, Callable[[], None]] = {
     "execute": _execute,
     "read": _read,
+    "read_until_asked_to_stop": _read_until_asked_to_stop,
+    "hear_of_deposits": _hear_of_deposits,
     "apply_deposits": tasks.apply_deposits,
+    "release": _release,
     "confirm_epoch": _confirm_epoch,
 }
 
@@ -71,10 +101,10 @@ def _carry_out(order: dict[str, Any], answer: IO[bytes]) -> None:
             ):
                 act()
             return
-        passed: dict[tuple[str, int], None] = {}
-        with traced(set(order["files"]), lambda line: passed.setdefault((line.file, line.number))):
+        passed: list[tuple[str, int]] = []
+        with traced(set(order["files"]), lambda line: passed.append((line.file, line.number))):
             act()
-        answer.write(json.dumps(list(passed)).encode())
+        answer.write(json.dumps(passed).encode())
 
 
 def _answer(order: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -53,11 +54,16 @@ class Doomed:
             raise NotKilled(f"{act} did not come to {line}: {answer['said']}")
 
     def live(self, act: str, files: Iterable[str]) -> list[Line]:
-        """Let a process do `act`; return the lines of `files` that it came to, in order."""
+        """Let a process do `act`; return every coming to a line of `files`, in order."""
         answer = self._order(act, files=sorted(files))
         if answer["killed"] or answer["failed"]:
             raise AssertionError(answer["said"])
-        return [Line(*line) for line in answer["said"]]
+        hits: Counter[tuple[str, int]] = Counter()
+        came_to = []
+        for file, number in answer["said"]:
+            hits[file, number] += 1
+            came_to.append(Line(file, number, hits[file, number]))
+        return came_to
 
     def _order(self, act: str, *, line: Any = None, files: Any = ()) -> dict[str, Any]:
         order = {

@@ -27,19 +27,19 @@ class Line:
         return f"{Path(self.file).name}:{self.number}"
 
 
-def line_of(function: Callable[..., Any], text: str, *, hit: int = 1) -> Line:
-    """Return the only line of `function` that contains `text`.
+def line_of(function: Callable[..., Any], text: str, *, hit: int = 1, nth: int = 0) -> Line:
+    """Return the only line of `function` that contains `text`, or the `nth` (from 1) of several.
 
     The interpreter comes to a `with` line twice: to enter, and (hit=2) to leave the block.
     """
     function = inspect.unwrap(function)
     source, first = inspect.getsourcelines(function)
     found = [first + offset for offset, line in enumerate(source) if text in line]
-    if len(found) != 1:
+    if nth > len(found) or (not nth and len(found) != 1):
         raise LookupError(f"{len(found)} lines of {function.__qualname__} contain {text!r}")
     file = inspect.getsourcefile(function)
     assert file is not None
-    return Line(file, found[0], hit)
+    return Line(file, found[max(nth, 1) - 1], hit)
 
 
 def executable_lines(module: ModuleType) -> set[Line]:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from django.db import transaction
-from django.utils import timezone
 
-from accounts import services as accounts
-from advertmarket.actors import Actor
 from advertmarket.messaging.models import OutboxMessage
 from payments import ledger
 from payments.chart import PerDeal, PerWallet
 from payments.executor import Executor
 from payments.models import Journal, Settlement
-from tests.payments.bank import OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
+from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
 from tests.payments.lines import before, line_of
 from tests.payments.threads import elsewhere
@@ -23,14 +19,7 @@ from tests.payments.threads import elsewhere
 def refuser(bank: Bank) -> str:
     """The address of a contract that takes no money; the owner wants payouts there."""
     address = deploy_refuser(bank)
-    now = timezone.now()
-    with transaction.atomic():
-        accounts.get_or_create_user(
-            user_id=OWNER_ID, first_name="Olga", username="olga", language_code="en", at=now
-        )
-        accounts.set_payout_address(
-            user_id=OWNER_ID, address=address, comment="", actor=Actor.user(OWNER_ID), at=now
-        )
+    bank.set_payout_address(address=address)
     return address
 
 
@@ -130,14 +119,7 @@ def test_the_refused_money_can_be_paid_again(bank: Bank, refuser: str) -> None:
     reference = bank.funded_escrow()
     bank.release(reference)
     bank.settle()
-    with transaction.atomic():
-        accounts.set_payout_address(
-            user_id=OWNER_ID,
-            address=bank.owner.raw_address,
-            comment="",
-            actor=Actor.user(OWNER_ID),
-            at=timezone.now(),
-        )
+    bank.set_payout_address()
     Settlement.objects.update(state=Settlement.State.QUEUED)
 
     with bank.pass_time(24 * 3600 + 60):

@@ -5,18 +5,16 @@ from __future__ import annotations
 import base64
 
 import pytest
-from django.db import transaction
-from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from advertmarket.state import redis_state
-from payments import ledger, services
+from payments import ledger
 from payments.chart import PerDeal
 from payments.executor import make_signer
 from payments.models import Settlement, TonTransaction, Wallet
 from payments.ton.wallet import new_mnemonic
 from sandbox.ton.wallets import Wallet as PersonsWallet
-from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
+from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 
 
 def test_the_owner_receives_the_share_to_the_nano(bank: Bank) -> None:
@@ -233,14 +231,7 @@ def test_a_node_that_is_behind_is_waited_for(bank: Bank) -> None:
 def test_a_wallet_that_cannot_cover_debts_and_gas_does_not_sign(bank: Bank) -> None:
     bank.set_payout_address()
     reference = bank.funded_escrow()
-    with transaction.atomic():
-        services.release_escrow(
-            reference=reference,
-            owner_id=OWNER_ID,
-            owner_share_nano=PRICE_NANO,
-            actor=ACTOR,
-            at=timezone.now(),
-        )
+    bank.release(reference, owner_share_nano=PRICE_NANO)
 
     bank.settle(turns=2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID, uuid4
 
@@ -19,8 +20,6 @@ from django.db import (
 from django.utils import timezone
 
 from accounts import selectors as accounts_selectors
-from accounts import services as accounts
-from advertmarket.actors import Actor
 from advertmarket.state import redis_state
 from payments import deposits, ledger, reader, services, settlements, wallets
 from payments import executor as executor_module
@@ -492,15 +491,9 @@ def test_without_the_escrow_lock_both_would_owe_a_payout(
 # --- the payout address ---------------------------------------------------------------------------
 
 
-def change_address(address: str) -> None:
-    with transaction.atomic():
-        accounts.set_payout_address(
-            user_id=OWNER_ID,
-            address=address,
-            comment="",
-            actor=Actor.user(OWNER_ID),
-            at=timezone.now(),
-        )
+def changing(bank: Bank, to: PersonsWallet) -> Callable[[], None]:
+    """The owner's account asks for another address, in a request of its own."""
+    return lambda: elsewhere(lambda: bank.set_payout_address(address=to.raw_address))
 
 
 @pytest.mark.parametrize(
@@ -518,7 +511,9 @@ def test_an_address_changed_before_the_signature_is_not_paid_before_its_time(
     reference = bank.payout_due()
     thief = PersonsWallet(f"thief {uuid4()}")
 
-    with before(line, lambda: elsewhere(lambda: change_address(thief.raw_address))):
+    with before(
+        line, lambda: elsewhere(lambda: bank.set_payout_address(address=thief.raw_address))
+    ):
         bank.execute()
     bank.settle(turns=2)
 
@@ -534,7 +529,10 @@ def test_an_address_changed_after_the_signature_gets_nothing_of_this_payout(bank
     reference = bank.payout_due()
     other = PersonsWallet(f"other {uuid4()}")
 
-    with before(AFTER_THE_COMMIT, lambda: elsewhere(lambda: change_address(other.raw_address))):
+    with before(
+        AFTER_THE_COMMIT,
+        lambda: elsewhere(lambda: bank.set_payout_address(address=other.raw_address)),
+    ):
         bank.execute()
     bank.settle()
 

@@ -9,14 +9,15 @@ from contextlib import closing
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
-from payments import ledger, reader
+from payments import booking, ledger, reader
 from payments.chart import NETWORK_FEES, PerDeal, PerWallet
 from payments.models import ChainCursor, Deposit, Journal, Posting, TonTransaction, Wallet
 from payments.ton import client as client_module
 from payments.ton.client import TonClient, TonUnavailable
-from payments.ton.schema import Shown
+from payments.ton.schema import ChainTransaction, Shown
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.waiting import wait_until
@@ -92,6 +93,43 @@ def test_a_block_not_indexed_behind_others_stops_there(bank: Bank) -> None:
 
     assert cursor() == start + 1
     assert amounts(reference) == [1 * TON]
+
+
+class HalfIndexedClient(TonClient):
+    """Its indexer has a block's chain transactions, and not yet the states that they left."""
+
+    def whole(self, shown: Shown) -> ChainTransaction:
+        return super().whole(shown).model_copy(update={"account_state_after": None})
+
+
+def test_a_block_whose_end_is_not_shown_is_waited_for(bank: Bank) -> None:
+    """Without the balance that it left, nothing would say that a deposit was overlooked."""
+    reference = bank.open_escrow()
+    start = cursor()
+    deposit(bank, reference, PRICE_NANO)
+
+    with (
+        closing(HalfIndexedClient()) as half_indexed,
+        pytest.raises(TonUnavailable, match="after the block is not shown"),
+    ):
+        reader.read_new_blocks(half_indexed, at_most=1000)
+    assert (cursor(), amounts(reference)) == (start, [])
+    read(bank)
+
+    assert amounts(reference) == [PRICE_NANO]
+
+
+def test_what_is_booked_already_is_passed_over(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    bank.pay(reference, 5)
+    wallet = bank.wallet(reference)
+    [again] = bank.client.account_chain_transactions(wallet.address, after_lt=0)
+
+    with transaction.atomic():
+        booking.book(wallet=wallet, tx=again, at=timezone.now())
+
+    assert amounts(reference) == [5]
+    assert bank.wallet(reference).balance_nano == 5
 
 
 @pytest.mark.parametrize("chain", [["--indexer-lag-ms=700"]], indirect=True)
