@@ -16,6 +16,18 @@ class Operator(AbstractUser):
         verbose_name_plural = "operators"
 
 
+class WrongPasswords(models.Model):
+    """How often a password was tried in vain for an operator's name, or from an address."""
+
+    subject = models.CharField(max_length=200, primary_key=True)
+    tries = models.PositiveIntegerField(default=0)
+    began_at = models.DateTimeField()
+    refused_until = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "wrong_passwords"
+
+
 class TelegramUser(models.Model):
     """A person who came through Telegram; the id is Telegram's."""
 

@@ -6,11 +6,14 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from . import services
+from . import services, throttle
 
 
 @shared_task(name="accounts.tasks.forget_sessions", ignore_result=True)
 def forget_sessions() -> None:
-    """Delete sessions that ended long ago."""
+    """Delete sessions that ended and wrong passwords that were tried long ago."""
+    at = timezone.now()
     with transaction.atomic():
-        services.forget_sessions(at=timezone.now())
+        services.forget_sessions(at=at)
+    with transaction.atomic():
+        throttle.forget(at=at)

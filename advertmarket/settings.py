@@ -330,4 +330,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
-UNFOLD = {"SITE_TITLE": "advertmarket", "SITE_HEADER": "advertmarket", "SHOW_HISTORY": False}
+UNFOLD = {
+    "SITE_TITLE": "advertmarket",
+    "SITE_HEADER": "advertmarket",
+    "SHOW_HISTORY": False,
+    "LOGIN": {"form": "accounts.sign_in.SignInForm"},
+}
