@@ -32,6 +32,7 @@ os.environ.pop("DJANGO_SETTINGS_MODULE")
 import redis  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402
+from django.utils import translation  # noqa: E402
 
 from ops import checks  # noqa: E402
 from tests.database import Clone, Databases, pointed_to  # noqa: E402
@@ -76,6 +77,13 @@ def committed_db(
 def transactional_db() -> None:
     """Refuse pytest-django's own way, which ends with TRUNCATE."""
     pytest.fail("use committed_db")
+
+
+@pytest.fixture(autouse=True)
+def nobody_chose_a_language() -> Iterator[None]:
+    """Undo what a request of the test client leaves active: its person's language."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)
