@@ -25,7 +25,7 @@ def manage(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 def secrets() -> dict[str, str]:
     printed = manage("generate_secrets")
     assert printed.returncode == 0, printed.stderr
-    return dict(item.split("=", 1) for item in shlex.split(printed.stdout))
+    return dict(item.split("=", 1) for item in shlex.split(printed.stdout, comments=True))
 
 
 def test_it_needs_no_configuration_and_makes_what_the_signer_needs() -> None:
@@ -35,6 +35,15 @@ def test_it_needs_no_configuration_and_makes_what_the_signer_needs() -> None:
     assert len(bytes.fromhex(made["TON_WALLET_PUBLIC_KEY"])) == 32
     checked = manage("check", PROCESS_ROLE="signer", TON_API_KEY="key", **made)
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_mnemonic_stands_apart_with_a_warning() -> None:
+    shared, _, signer = manage("generate_secrets").stdout.partition("\n\n")
+
+    assert "TON_WALLET_MNEMONIC" not in shared
+    warning, _copy, mnemonic = signer.splitlines()
+    assert warning.startswith("# for the signer's environment alone")
+    assert mnemonic.startswith("TON_WALLET_MNEMONIC=")
 
 
 def test_every_value_is_new() -> None:

@@ -16,6 +16,13 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print a line for each secret."""
-        for name, value in generate_secrets().items():
+        """Print a line for each secret; the mnemonic apart, for the signer's own file."""
+        secrets = generate_secrets()
+        mnemonic = secrets.pop("TON_WALLET_MNEMONIC")
+        for name, value in secrets.items():
             self.stdout.write(f'{name}="{value}"')
+        self.stdout.write(
+            "\n# for the signer's environment alone: every other role refuses to start with it."
+            "\n# Keep a copy off line; without it the money in the wallets is lost."
+        )
+        self.stdout.write(f'TON_WALLET_MNEMONIC="{mnemonic}"')
