@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.utils.translation import gettext_lazy as _
 
@@ -149,11 +149,6 @@ def get_profile(user_id: int) -> Profile:
         NoSuchUser: nobody has this id.
     """
     return Profile(**vars(get_user(user_id)), payout_address=payout_address(user_id))
-
-
-def read_pii(*, user_id: int, field: str) -> dict[str, Any] | None:
-    """Return the value that the vault holds for a user's field, or None."""
-    return vault.read(user_id=user_id, field=field)
 
 
 def payout_address(user_id: int) -> PayoutAddressView | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
@@ -242,12 +242,6 @@ def store_address(
         CommentTooLong: over 120 bytes.
     """
     vault.keep(user_id=user_id, field=field, value=_destination(address, comment), at=at)
-
-
-@requires_transaction
-def keep_pii(*, user_id: int, field: str, value: dict[str, Any], at: datetime) -> None:
-    """Keep a personal datum, encrypted, in place of what the field held."""
-    vault.keep(user_id=user_id, field=field, value=value, at=at)
 
 
 @requires_transaction

@@ -10,7 +10,7 @@ from django.conf import settings as live_settings
 from django.db import transaction
 from pytest_django import Settings
 
-from accounts import selectors, services, vault
+from accounts import services, vault
 from accounts.models import Pii
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,14 +30,14 @@ def users(db: None) -> None:
 
 def keep(user_id: int = 1, field: str = "payout_address") -> Pii:
     with transaction.atomic():
-        services.keep_pii(user_id=user_id, field=field, value=VALUE, at=AT)
+        vault.keep(user_id=user_id, field=field, value=VALUE, at=AT)
     return Pii.objects.get(user_id=user_id, field=field)
 
 
 def test_a_value_is_read_back_and_is_not_in_the_table() -> None:
     row = keep()
 
-    assert selectors.read_pii(user_id=1, field="payout_address") == VALUE
+    assert vault.read(user_id=1, field="payout_address") == VALUE
     stored = bytes(row.nonce) + bytes(row.ciphertext)
     assert len(bytes(row.nonce)) == 12
     assert b"abab" not in stored
@@ -45,7 +45,7 @@ def test_a_value_is_read_back_and_is_not_in_the_table() -> None:
 
 
 def test_what_was_never_kept_is_none() -> None:
-    assert selectors.read_pii(user_id=2, field="payout_address") is None
+    assert vault.read(user_id=2, field="payout_address") is None
 
 
 def test_the_same_value_twice_has_another_nonce_and_ciphertext() -> None:
