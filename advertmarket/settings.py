@@ -215,7 +215,7 @@ KAFKA_SESSION_TIMEOUT_S = env.number("KAFKA_SESSION_TIMEOUT_S", 30, minimum=2)
 EVENT_SIGNING_KEY = env.key_256("EVENT_SIGNING_KEY", hint=_GENERATE)
 OLD_EVENT_SIGNING_KEYS = env.keys_256("OLD_EVENT_SIGNING_KEYS")
 
-# --- Metrics of a process without HTTP of its own; 0 serves none --------------------------------
+# --- Metrics; 0 serves none -----------------------------------------------------------------------
 METRICS_PORT = env.number("METRICS_PORT", 0)
 
 # --- TON --------------------------------------------------------------------------------------

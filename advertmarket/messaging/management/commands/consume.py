@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from prometheus_client import start_http_server
 
 from advertmarket.messaging import consumer, runtime
 from advertmarket.process import begin
@@ -23,13 +21,11 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true", help="every group there is")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the groups; metrics are served if METRICS_PORT is set."""
+        """Run the groups."""
         known = consumer.groups()
         groups = known if options["all"] else options["groups"]
         if not groups or (unknown := set(groups) - set(known)):
             problem = f"unknown: {', '.join(sorted(unknown))}" if groups else "name a group"
             raise CommandError(f"{problem}; there are: {', '.join(known)}")
         begin("consumer")
-        if settings.METRICS_PORT:
-            start_http_server(settings.METRICS_PORT)
         runtime.run(groups)
