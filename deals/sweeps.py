@@ -19,7 +19,7 @@ from advertmarket.errors import DomainError
 from channels import selectors as channels
 from channels.ownership import OwnershipProof, prove
 from payments import selectors as payments
-from payments.services import ChainBehind, EscrowNotEmpty
+from payments.services import ChainBehind, EscrowNotEmpty, NoWalletReady
 
 from . import services
 from .lifecycle import GRACE_S, Status
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 ACTOR = Actor.system("sweeper")
 BATCH = 100
-RETRY = timedelta(seconds=5)
+RETRY, LATER = timedelta(seconds=5), timedelta(seconds=60)
 
 
 def request_payments() -> None:
@@ -40,14 +40,9 @@ def request_payments() -> None:
     ).order_by("due_at")
     for deal in due[:BATCH]:
         try:
-            proof = _prove(deal)
-            with transaction.atomic():
-                services.request_payment(
-                    deal_id=deal.id, proof=proof, actor=ACTOR, at=timezone.now()
-                )
-        except DomainError as refusal:
-            with transaction.atomic():
-                _try_later(deal.id, type(refusal).__name__, at=timezone.now())
+            _request_payment(deal)
+        except Exception:  # one deal's fault stops no other
+            logger.exception("deal %s got no deposit address", deal.id)
 
 
 def fund_deals() -> None:
@@ -70,6 +65,17 @@ def end_overdue_deals() -> None:
     _each(overdue.values_list("id", flat=True)[:BATCH], services.end_overdue)
 
 
+def _request_payment(deal: Deal) -> None:
+    try:
+        proof = _prove(deal)
+        with transaction.atomic():
+            services.request_payment(deal_id=deal.id, proof=proof, actor=ACTOR, at=timezone.now())
+    except DomainError as refusal:
+        retry_in = RETRY if isinstance(refusal, NoWalletReady) else LATER
+        with transaction.atomic():
+            _try_later(deal.id, type(refusal).__name__, due_at=timezone.now() + retry_in)
+
+
 def _prove(deal: Deal) -> OwnershipProof | None:
     now = timezone.now()
     channel = channels.get_channel(deal.channel_id)
@@ -79,10 +85,10 @@ def _prove(deal: Deal) -> OwnershipProof | None:
 
 
 @requires_transaction
-def _try_later(deal_id: UUID, waiting_for: str, *, at: datetime) -> None:
+def _try_later(deal_id: UUID, waiting_for: str, *, due_at: datetime) -> None:
     deal = lock(deal_id)
     if deal.status == Status.ACCEPTED:
-        postpone(deal=deal, waiting_for=waiting_for, due_at=at + RETRY)
+        postpone(deal=deal, waiting_for=waiting_for, due_at=due_at)
 
 
 def _ids(status: Status) -> list[UUID]:
@@ -98,3 +104,5 @@ def _each(deal_ids: Iterable[UUID], service: Callable[..., None]) -> None:
             logger.info("deal %s stays as it is: %s", deal_id, type(wait).__name__)
         except DomainError as refusal:
             logger.warning("deal %s: %s refused: %r", deal_id, service.__name__, refusal)
+        except Exception:  # one deal's fault stops no other
+            logger.exception("deal %s: %s failed", deal_id, service.__name__)

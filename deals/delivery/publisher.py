@@ -64,6 +64,8 @@ class Publisher:
                 self._postpone(deal_id, wait)
             except LeaseLost:
                 logger.warning("deal %s is in other hands", deal_id)
+            except Exception:  # one deal's fault stops no other; its lease runs out
+                logger.exception("deal %s could not be posted", deal_id)
         return len(taken)
 
     def _take(self, at_most: int) -> list[uuid.UUID]:

@@ -19,12 +19,14 @@ from payments.services import EscrowNotEmpty, NoWalletReady
 
 from .market import (
     ADVERTISER,
+    OLEG,
     OUTSIDER,
     OWNER,
     PRICE_NANO,
     REFUND_ADDRESS,
     SYSTEM,
     FundedMarket,
+    LiveMarket,
     later,
     nothing_changes,
 )
@@ -219,3 +221,26 @@ def test_a_paid_deal_without_an_ad_is_held_with_its_money(funded_market: FundedM
     escrow = payments.escrow_view(deal_id)
     assert escrow is not None
     assert (escrow.state, escrow.balances["ESCROW"]) == ("FUNDED", PRICE_NANO)
+
+
+def test_an_old_proof_is_renewed_before_anybody_can_pay(live_market: LiveMarket) -> None:
+    deal_id = live_market.accepted()
+
+    with later(services.PROOF_MAX_AGE * 2):
+        sweeps.request_payments()
+
+    assert live_market.status(deal_id) == "AWAITING_PAYMENT"
+
+
+def test_where_ownership_is_gone_nobody_is_asked_to_pay(live_market: LiveMarket) -> None:
+    deal_id = live_market.accepted()
+    live_market.telegram.set_member(live_market.channel_id, OLEG, "member", by=OLEG)
+
+    with later(services.PROOF_MAX_AGE * 2):
+        sweeps.request_payments()
+        with nothing_changes():
+            sweeps.request_payments()
+
+    deal = live_market.deal(deal_id)
+    assert (deal.status, deal.waiting_for) == ("ACCEPTED", "UserNotAdmin")
+    assert not Escrow.objects.exists()
