@@ -35,19 +35,27 @@ class TooManyNewDeals(DomainError):
 
 
 @requires_transaction
-def check_limits(*, advertiser_id: int, channel_id: int, at: datetime) -> None:
-    """Refuse one more deal where that would be too many; holds both counts until the commit.
+def check_active_deals(*, advertiser_id: int) -> None:
+    """Refuse one more deal of an advertiser's; holds the count until the commit.
 
     Raises:
         TooManyActiveDeals: 10 of the advertiser are under way.
-        TooManyNewDeals: 5 were made for the channel within 24 hours.
     """
     _hold_count(f"deals of advertiser {advertiser_id}")
-    _hold_count(f"deals of channel {channel_id}")
     active = Deal.objects.filter(advertiser_id=advertiser_id, status__in=ACTIVE)
     if active.count() >= ACTIVE_PER_ADVERTISER:
         raise TooManyActiveDeals(limit=ACTIVE_PER_ADVERTISER)
-    new = Deal.objects.filter(channel_id=channel_id, created_at__gt=at - timedelta(days=1))
+
+
+@requires_transaction
+def check_new_offers(*, channel_id: int, at: datetime) -> None:
+    """Refuse one more offer to a channel; holds the count until the commit.
+
+    Raises:
+        TooManyNewDeals: 5 were sent to the channel within 24 hours.
+    """
+    _hold_count(f"deals of channel {channel_id}")
+    new = Deal.objects.filter(channel_id=channel_id, submitted_at__gt=at - timedelta(days=1))
     if new.count() >= NEW_PER_CHANNEL_A_DAY:
         raise TooManyNewDeals(limit=NEW_PER_CHANNEL_A_DAY)
 

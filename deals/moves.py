@@ -136,7 +136,8 @@ def hold(*, deal: Deal, reason: Hold, note: str, actor: Actor, at: datetime) -> 
     """Stop a locked deal until an operator has looked; history says why. Once is enough."""
     if deal.held_at is not None:
         return
-    deal.held_at, deal.hold_reason, deal.hold_note = at, reason, note[:500]
+    note = note[:500]
+    deal.held_at, deal.hold_reason, deal.hold_note = at, reason, note
     deal.version += 1
     deal.lease_owner = deal.leased_until = None
     deal.save()

@@ -28,8 +28,8 @@ from . import permissions
 from .delivery.content import Parts, digest
 from .delivery.draft import Draft, check_against_brief
 from .lifecycle import Action, IllegalTransition, Status, lines_of
-from .limits import check_limits
-from .models import Brief, Creative, Deal, Hold
+from .limits import check_active_deals, check_new_offers
+from .models import Brief, Creative, Deal, Hold, PostAttempt
 from .moves import hold, is_overdue, lock, move
 from .selectors import NoDepositYet
 
@@ -50,6 +50,12 @@ class ProofTooOld(DomainError):
     """Telegram must be asked again whether the owner still answers for the channel."""
 
     message = _("The channel's ownership must be proved again.")
+
+
+class NotRehearsed(DomainError):
+    """The deal changed while Telegram was asked about the draft."""
+
+    message = _("The deal has just changed. Send the draft again.")
 
 
 class NotFunded(DomainError):
@@ -108,13 +114,13 @@ def create_deal(
     Raises:
         ChannelNotFound: the channel is not registered.
         PriceTooLow: below 1 TON.
-        TooManyActiveDeals, TooManyNewDeals: a limit is reached.
+        TooManyActiveDeals: as many of the advertiser's are under way as may be.
     """
     channel = channels.get_channel(channel_id)
     if price_nano < NANO_PER_TON:
         raise PriceTooLow
     advertiser_id = int(actor.id)
-    check_limits(advertiser_id=advertiser_id, channel_id=channel_id, at=at)
+    check_active_deals(advertiser_id=advertiser_id)
     deal = Deal.objects.create(
         advertiser_id=advertiser_id,
         owner_id=channel.owner_id,
@@ -131,8 +137,23 @@ def create_deal(
 
 @requires_transaction
 def submit_offer(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
-    """The advertiser sends the offer to the channel's owner."""
-    move(deal_id=deal_id, action=Action.SUBMIT, actor=actor, at=at, submitted_at=at)
+    """The advertiser sends the offer to the channel's owner.
+
+    Raises:
+        TooManyNewDeals: the channel got as many offers today as it may get.
+    """
+
+    def channel_takes_more(deal: Deal) -> None:
+        check_new_offers(channel_id=deal.channel_id, at=at)
+
+    move(
+        deal_id=deal_id,
+        action=Action.SUBMIT,
+        actor=actor,
+        at=at,
+        guard=channel_takes_more,
+        submitted_at=at,
+    )
 
 
 @requires_transaction
@@ -185,6 +206,9 @@ def end_overdue(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
         reason = Hold.DEADLINE_PASSED
         if deal.status == Status.DELIVERY_VERIFYING:
             reason = Hold.INCONCLUSIVE
+        PostAttempt.objects.filter(deal=deal, state=PostAttempt.State.STARTED).update(
+            state=PostAttempt.State.UNRESOLVED, error="the deadline passed", ended_at=at
+        )
         hold(deal=deal, reason=reason, note=deal.waiting_for, actor=actor, at=at)
         return
     moved = move(deal_id=deal_id, action=Action.EXPIRE, actor=actor, at=at)
@@ -286,11 +310,14 @@ def submit_creative(
 
     Raises:
         CreativeInvalid: it breaks the brief, and which rule of it.
+        NotRehearsed: Telegram was not asked about all of it; send it again.
         IllegalTransition: another draft awaits approval.
     """
     draft.check()
 
     def fits_brief(deal: Deal) -> None:
+        if len(parts) != len(draft.parts):
+            raise NotRehearsed
         check_against_brief(
             parts, links=deal.brief.links, forbidden_words=deal.brief.forbidden_words
         )
@@ -298,10 +325,9 @@ def submit_creative(
     moved = move(
         deal_id=deal_id, action=Action.SUBMIT_CREATIVE, actor=actor, at=at, guard=fits_brief
     )
-    content_hash = digest(content for part in parts for content in part)
     latest = _latest_creative(moved.deal)
     if not moved.is_new:
-        if latest is None or latest.content_hash != content_hash:
+        if latest is None or Draft.of(latest) != draft:
             raise IllegalTransition(moved.source, Action.SUBMIT_CREATIVE)
         return
     Creative.objects.create(
@@ -309,7 +335,7 @@ def submit_creative(
         version=latest.version + 1 if latest else 1,
         **draft.to_columns(),
         parts=[[content.to_json() for content in part] for part in parts],
-        content_hash=content_hash,
+        content_hash=digest(content for part in parts for content in part),
         submitted_by=int(actor.id),
         submitted_at=at,
     )

@@ -62,7 +62,7 @@ def end_overdue_deals() -> None:
     overdue = Deal.objects.filter(
         deadline_at__lt=timezone.now() - scaled(GRACE_S), held_at=None
     ).order_by("deadline_at")
-    _each(overdue.values_list("id", flat=True)[:BATCH], services.end_overdue)
+    _each(list(overdue.values_list("id", flat=True)), services.end_overdue)
 
 
 def _request_payment(deal: Deal) -> None:

@@ -141,15 +141,22 @@ class Bot:
         return tuple(_message(message) for message in sent)
 
     def forward_message(
-        self, chat_id: ChatId, from_chat_id: ChatId, message_id: int, *, silent: bool = True
+        self,
+        chat_id: ChatId,
+        from_chat_id: ChatId,
+        message_id: int,
+        *,
+        silent: bool = True,
+        max_wait_s: float = limits.MAX_WAIT_S,
     ) -> Message:
-        """Forward a message of `from_chat_id` to `chat_id` and return what arrived there."""
-        return self._send(
-            chat_id,
-            self._api.forward_message(
-                chat_id, from_chat_id, message_id, disable_notification=silent
-            ),
+        """Forward a message of `from_chat_id` to `chat_id` and return what arrived there.
+
+        It waits up to `max_wait_s` for its turn.
+        """
+        call = self._api.forward_message(
+            chat_id, from_chat_id, message_id, disable_notification=silent
         )
+        return _message(self._limited(chat_id, call, max_wait_s=max_wait_s))
 
     def edit_reply_markup(self, chat_id: ChatId, message_id: int, buttons: Rows = ()) -> None:
         """Set the buttons under a message of the bot's.
@@ -223,9 +230,15 @@ class Bot:
     def _send(self, chat_id: ChatId, call: Coroutine[Any, Any, telegram.Message]) -> Message:
         return _message(self._limited(chat_id, call))
 
-    def _limited(self, chat_id: ChatId, call: Coroutine[Any, Any, T]) -> T:
+    def _limited(
+        self,
+        chat_id: ChatId,
+        call: Coroutine[Any, Any, T],
+        *,
+        max_wait_s: float = limits.MAX_WAIT_S,
+    ) -> T:
         try:
-            limits.wait_for_turn(chat_id)
+            limits.wait_for_turn(chat_id, max_wait_s=max_wait_s)
         except errors.TooManyRequests:
             call.close()
             raise

@@ -30,11 +30,11 @@ _STOPPED = "telegram:stopped"
 _Limit = tuple[str, float, int]  # a bucket, its rate per second, its burst
 
 
-def wait_for_turn(chat_id: int | str) -> None:
+def wait_for_turn(chat_id: int | str, *, max_wait_s: float = MAX_WAIT_S) -> None:
     """Return when a message may go to the chat.
 
     Raises:
-        NotOurTurn: not within `MAX_WAIT_S`, because of our limits or a pause that Telegram
+        NotOurTurn: not within `max_wait_s`, because of our limits or a pause that Telegram
             asked for.
     """
     try:
@@ -42,7 +42,7 @@ def wait_for_turn(chat_id: int | str) -> None:
         if pause_ms > 0:
             raise _later(pause_ms / 1000)
         for limit in _limits(chat_id):
-            _wait(*limit)
+            _wait(*limit, max_wait_s=max_wait_s)
     except (RedisAway, RedisError) as error:
         logger.warning("sending without limits of our own, Redis is away: %s", error)
 
@@ -79,9 +79,9 @@ def _limits(chat_id: int | str) -> list[_Limit]:
     return [*limits, ("telegram:all", 25, 5)]
 
 
-def _wait(bucket: str, rate_per_s: float, burst: int) -> None:
+def _wait(bucket: str, rate_per_s: float, burst: int, *, max_wait_s: float) -> None:
     while wait_s := take(bucket, rate_per_s=rate_per_s, burst=burst):
-        if wait_s > MAX_WAIT_S:
+        if wait_s > max_wait_s:
             raise _later(wait_s)
         time.sleep(wait_s)
 

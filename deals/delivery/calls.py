@@ -22,6 +22,9 @@ from .draft import CreativeInvalid, Draft, Part
 
 logger = logging.getLogger(__name__)
 
+_PATIENCE_S = 10.0
+"""How long a look waits for its turn in the verifier chat: an album takes several in a row."""
+
 
 def send(part: Part, chat_id: int) -> tuple[Message, ...]:
     """Post a part of an ad; return the messages that it became.
@@ -86,7 +89,9 @@ def look_at(channel_id: int, message_id: int) -> Content:
         TelegramError: the message cannot be forwarded; or nobody answers.
     """
     release_connection()
-    copy = bot().forward_message(settings.TELEGRAM_VERIFIER_CHAT_ID, channel_id, message_id)
+    copy = bot().forward_message(
+        settings.TELEGRAM_VERIFIER_CHAT_ID, channel_id, message_id, max_wait_s=_PATIENCE_S
+    )
     _tidy([copy.message_id])
     return Content.of(copy)
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from advertmarket.telegram.content import Message
 
 SLIGHT_CHANGE = 0.05
 """Text that differs by less than this part of it is for an operator to judge."""
+
+_ADDRESS = re.compile(r"\S*[\w/][.@:]\w\S*|@\w+")
 
 
 class Difference(StrEnum):
@@ -81,11 +84,29 @@ def compare(approved: Content, found: Content) -> Difference:
     """Tell a post from the approved one: a changed link, medium or button is never slight."""
     if approved == found:
         return Difference.SAME
-    if (approved.links, approved.media, approved.buttons) != (
-        found.links,
-        found.media,
-        found.buttons,
-    ):
+    if differing(approved, found) != ["text"] or _addresses(approved) != _addresses(found):
         return Difference.CHANGED
-    likeness = difflib.SequenceMatcher(None, approved.text, found.text, autojunk=False).ratio()
-    return Difference.SLIGHT if 1 - likeness < SLIGHT_CHANGE else Difference.CHANGED
+    longer = max(len(approved.text), len(found.text))
+    changed = longer - _common(approved.text, found.text)
+    return Difference.SLIGHT if changed < SLIGHT_CHANGE * longer else Difference.CHANGED
+
+
+def differing(approved: Content, found: Content) -> list[str]:
+    """Return the names of what differs: text, links, media, buttons."""
+    names = ("text", "links", "media", "buttons")
+    return [name for name in names if getattr(approved, name) != getattr(found, name)]
+
+
+def _addresses(content: Content) -> list[str]:
+    """Return the words of a text that may be addresses: those with a dot or an @ inside."""
+    return _ADDRESS.findall(content.text)
+
+
+def _common(one: str, other: str) -> int:
+    """Return how many characters two texts share at their beginning and their end together."""
+    together = _shared_beginning(one, other) + _shared_beginning(one[::-1], other[::-1])
+    return min(together, len(one), len(other))
+
+
+def _shared_beginning(one: str, other: str) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

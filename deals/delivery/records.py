@@ -142,19 +142,20 @@ def record_posted(
 ) -> None:
     """Write down the messages of a part; with the last part the ad is published.
 
-    A fact, whoever holds the lease by now; known already, it changes nothing.
+    A fact, whoever holds the lease by now, and whether or not the deal is held; known already, it
+    changes nothing. A held deal is not published: its operator finds the messages in the attempt.
     """
     deal = lock(deal_id)
     attempt = PostAttempt.objects.get(pk=attempt_id)
-    if attempt.state != PostAttempt.State.STARTED:
+    if attempt.state not in (PostAttempt.State.STARTED, PostAttempt.State.UNRESOLVED):
         logger.warning("attempt %s was decided before: %s", attempt_id, attempt.state)
         return
     attempt.state, attempt.ended_at = PostAttempt.State.POSTED, at
-    attempt.message_ids = list(message_ids)
-    attempt.save(update_fields=["state", "ended_at", "message_ids"])
+    attempt.message_ids, attempt.error = list(message_ids), ""
+    attempt.save(update_fields=["state", "ended_at", "message_ids", "error"])
     channel_services.note_message(channel_id=deal.channel_id, message_id=max(message_ids))
     posted = PostAttempt.objects.filter(deal=deal, state=PostAttempt.State.POSTED).count()
-    if posted == len(approved_creative(deal).parts):
+    if posted == len(approved_creative(deal).parts) and deal.held_at is None:
         _publish(deal, at)
 
 

@@ -14,7 +14,7 @@ from advertmarket.telegram.errors import NotOurTurn, TelegramError
 from deals.models import Deal, PlannedCheck, PostAttempt
 
 from . import calls, records
-from .content import Content, compare
+from .content import Content, compare, differing
 from .records import LeaseLost, Look
 from .verdict import Answer, Verdict, conclude, read_difference, read_refusal, worst
 
@@ -41,6 +41,8 @@ def check_next() -> bool:
             records.postpone_check(planned=planned, due_at=due_at)
     except LeaseLost:
         logger.warning("a look at deal %s came too late", planned.deal_id)
+    except Exception:  # one post that cannot be looked at keeps no other one waiting
+        logger.exception("deal %s could not be looked at", planned.deal_id)
     return True
 
 
@@ -94,7 +96,8 @@ def _forward(channel_id: int, message_id: int, approved: Content) -> tuple[Answe
         raise
     except TelegramError as error:
         return read_refusal(error), str(error)
-    return read_difference(compare(approved, found)), str(found.to_json())
+    changed = ", ".join(differing(approved, found))
+    return read_difference(compare(approved, found)), f"differs in {changed}"
 
 
 def _set_buttons(channel_id: int, message_id: int, approved: Content) -> tuple[Answer, str]:
