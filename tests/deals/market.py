@@ -22,7 +22,6 @@ from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.money import NANO_PER_TON
-from advertmarket.state import redis_state
 from advertmarket.telegram.content import Button, Media, MediaKind
 from channels import services as channels
 from channels.ownership import OwnershipProof, prove
@@ -239,7 +238,6 @@ class LiveMarket(FundedMarket):
 
     def parts(self, draft: Draft) -> tuple[tuple[Content, ...], ...]:
         """What the local Telegram makes of a draft."""
-        forget_limits()
         return rehearse(draft)
 
     def media(self, kind: MediaKind) -> Media:
@@ -257,7 +255,6 @@ class LiveMarket(FundedMarket):
 
     def post(self) -> None:
         """The publisher takes what is due."""
-        forget_limits()
         Publisher().run(at_most=10)
 
     def published(self, draft: Draft = TEXT) -> UUID:
@@ -273,23 +270,11 @@ class LiveMarket(FundedMarket):
 
     def check_all(self) -> int:
         """The verifier looks at all that is due; return how often it looked."""
-        looks = 0
-        forget_limits()
-        while check_next():
-            looks += 1
-            forget_limits()
-        return looks
+        return sum(1 for _ in iter(check_next, False))
 
     def next_check_at(self, deal_id: UUID) -> datetime:
         """When the next look at the post is due."""
         return PlannedCheck.objects.filter(deal_id=deal_id, done_at=None).earliest("due_at").due_at
-
-
-def forget_limits() -> None:
-    """Let the bot send at once: tests go through a day in a second."""
-    for pattern in ("limit:telegram:*", "telegram:pause:*"):
-        for key in redis_state().scan_iter(pattern):
-            redis_state().delete(key)
 
 
 @contextmanager

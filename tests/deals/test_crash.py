@@ -17,7 +17,7 @@ from deals.delivery.publisher import LEASE, Publisher
 from deals.models import PostAttempt
 from tests.payments.lines import Line, line_of
 
-from .market import LiveMarket, forget_limits, later, nothing_changes
+from .market import LiveMarket, later, nothing_changes
 
 BEFORE_THE_ATTEMPT = line_of(Publisher._post_part, "with transaction.atomic()")
 BEFORE_THE_CALL = line_of(Publisher._post_part, "messages = calls.send(")
@@ -28,7 +28,6 @@ AFTER_THE_RECORD = line_of(Publisher._post_part, "return True")
 
 def die_at(line: Line) -> None:
     """Let a process publish, and kill it at the line."""
-    forget_limits()
     child = subprocess.run(
         [
             *(sys.executable, "-m", "tests.deals.dying_publisher"),
@@ -86,9 +85,6 @@ def test_an_attempt_that_was_never_sent_is_left_to_an_operator(live_market: Live
 
     die_at(BEFORE_THE_CALL)
     go_on(live_market)
-    for minutes in range(4, 10):  # our own limits interrupt the search
-        with later(timedelta(minutes=minutes)):
-            live_market.post()
 
     deal = live_market.deal(deal_id)
     assert (deal.status, deal.hold_reason) == ("SCHEDULED", "POST_UNRESOLVED")

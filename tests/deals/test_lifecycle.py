@@ -144,7 +144,7 @@ def short_market(live_market: LiveMarket, settings: Settings) -> LiveMarket:
 
 
 @hypothesis_settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

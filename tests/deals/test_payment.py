@@ -156,32 +156,32 @@ def test_a_message_about_money_that_is_not_there_is_refused(funded_market: Funde
         funded_market.do(services.fund_deal, deal_id, SYSTEM)
 
 
-def test_an_unpaid_deal_expires_and_closes_its_escrow(funded_market: FundedMarket) -> None:
-    deal_id = funded_market.awaiting_payment()
+def test_an_unpaid_deal_expires_and_closes_its_escrow(moving_market: FundedMarket) -> None:
+    deal_id = moving_market.awaiting_payment()
 
-    with funded_market.bank.pass_time(DAY_AND_GRACE_S):
+    with moving_market.bank.pass_time(DAY_AND_GRACE_S):
         sweeps.end_overdue_deals()  # the chain is not read that far
-        assert funded_market.status(deal_id) == "AWAITING_PAYMENT"
-        funded_market.bank.read()
+        assert moving_market.status(deal_id) == "AWAITING_PAYMENT"
+        moving_market.bank.read()
         sweeps.end_overdue_deals()
 
-    assert funded_market.status(deal_id) == "EXPIRED"
+    assert moving_market.status(deal_id) == "EXPIRED"
     assert Escrow.objects.get(reference=deal_id).state == "CLOSED"
-    assert funded_market.events(deal_id)[-1] == "DEAL_EXPIRED"
+    assert moving_market.events(deal_id)[-1] == "DEAL_EXPIRED"
 
 
-def test_a_deal_with_a_deposit_does_not_expire(funded_market: FundedMarket) -> None:
-    deal_id = funded_market.awaiting_payment()
-    funded_market.bank.pay(deal_id, PRICE_NANO)  # seen, not confirmed
+def test_a_deal_with_a_deposit_does_not_expire(moving_market: FundedMarket) -> None:
+    deal_id = moving_market.awaiting_payment()
+    moving_market.bank.pay(deal_id, PRICE_NANO)  # seen, not confirmed
 
-    with funded_market.bank.pass_time(DAY_AND_GRACE_S):
-        funded_market.bank.read()
+    with moving_market.bank.pass_time(DAY_AND_GRACE_S):
+        moving_market.bank.read()
         with nothing_changes():
             sweeps.end_overdue_deals()
-        funded_market.bank.apply_deposits()
+        moving_market.bank.apply_deposits()
         sweeps.fund_deals()
 
-    assert funded_market.status(deal_id) == "FUNDED"
+    assert moving_market.status(deal_id) == "FUNDED"
 
 
 def test_the_advertiser_may_withdraw_until_money_arrives(funded_market: FundedMarket) -> None:

@@ -147,16 +147,16 @@ def late_with_a_deposit(market: FundedMarket) -> UUID:
 
 
 def test_expiry_against_a_confirmed_deposit_leaves_a_paid_deal(
-    funded_market: FundedMarket,
+    moving_market: FundedMarket,
 ) -> None:
-    deal_id = late_with_a_deposit(funded_market)
+    deal_id = late_with_a_deposit(moving_market)
 
     def fund() -> None:
-        funded_market.bank.apply_deposits()
+        moving_market.bank.apply_deposits()
         sweeps.fund_deals()
 
-    with funded_market.bank.pass_time(86_400 + 301):
-        funded_market.bank.read()
+    with moving_market.bank.pass_time(86_400 + 301):
+        moving_market.bank.read()
         fund_meanwhile = Meanwhile(fund)
         closing = line_of(services.end_overdue, "payment_services.close_escrow(")
         with before(closing, fund_meanwhile):
@@ -164,22 +164,22 @@ def test_expiry_against_a_confirmed_deposit_leaves_a_paid_deal(
         fund_meanwhile.result()
         sweeps.end_overdue_deals()
 
-    assert funded_market.history(deal_id) == ["SUBMIT", "ACCEPT", "REQUEST_PAYMENT", "FUND"]
+    assert moving_market.history(deal_id) == ["SUBMIT", "ACCEPT", "REQUEST_PAYMENT", "FUND"]
     assert Escrow.objects.get(reference=deal_id).state == "FUNDED"
 
 
 def test_without_asking_payments_a_paid_deal_would_expire(
-    funded_market: FundedMarket, monkeypatch: pytest.MonkeyPatch
+    moving_market: FundedMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deal_id = late_with_a_deposit(funded_market)
+    deal_id = late_with_a_deposit(moving_market)
     monkeypatch.setattr(payment_services, "close_escrow", lambda **_: None)
 
-    with funded_market.bank.pass_time(86_400 + 301):
-        funded_market.bank.read()
+    with moving_market.bank.pass_time(86_400 + 301):
+        moving_market.bank.read()
         sweeps.end_overdue_deals()
-        funded_market.bank.apply_deposits()
+        moving_market.bank.apply_deposits()
 
-    assert funded_market.status(deal_id) == "EXPIRED"
+    assert moving_market.status(deal_id) == "EXPIRED"
     assert Escrow.objects.get(reference=deal_id).state == "FUNDED"
 
 
