@@ -228,11 +228,12 @@ def test_the_wrong_side_is_403_and_the_wrong_state_409(
 
 def test_limits_are_409(market: Market, anna: Client) -> None:
     body = {"channelId": market.channel_id, **NEW_DEAL}
-    for _ in range(5):
-        assert call(anna, "post", "/deals", body).status_code == 201
+    *taken, refused = [call(anna, "post", "/deals", body).json()["id"] for _ in range(6)]
+    for deal_id in taken:
+        assert call(anna, "post", f"/deals/{deal_id}/submit", {}).status_code == 200
 
     with nothing_changes():
-        answer = call(anna, "post", "/deals", body)
+        answer = call(anna, "post", f"/deals/{refused}/submit", {})
     assert code(answer) == (409, "LIMIT_EXCEEDED")
 
 

@@ -258,12 +258,20 @@ def test_an_advertiser_has_at_most_ten_active_deals(market: Market) -> None:
 
 def test_a_channel_gets_at_most_five_new_deals_a_day(market: Market) -> None:
     for _ in range(5):
-        market.draft()
+        market.offer()
+    sixth = market.draft(actor=Actor.user(IVAN))
 
     with nothing_changes(), pytest.raises(TooManyNewDeals) as refusal:
-        market.draft(actor=Actor.user(IVAN))
+        market.do(services.submit_offer, sixth, Actor.user(IVAN))
     assert (refusal.value.code, refusal.value.facts) == (Code.LIMIT_EXCEEDED, {"limit": 5})
 
     with later(timedelta(days=1, seconds=1)):
+        market.do(services.submit_offer, sixth, Actor.user(IVAN))
+    assert market.deal(sixth).status == "OFFER_PENDING"
+
+
+def test_drafts_that_are_never_sent_take_nothing_from_a_channel(market: Market) -> None:
+    for _ in range(5):
         market.draft(actor=Actor.user(IVAN))
-    assert Deal.objects.count() == 6
+
+    assert market.deal(market.offer()).status == "OFFER_PENDING"

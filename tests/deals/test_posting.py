@@ -9,10 +9,12 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
+from advertmarket.state import redis_state
 from advertmarket.telegram.content import Button, Media
 from channels.ownership import CannotAskTelegram
 from channels.selectors import get_channel
 from deals import services, sweeps
+from deals.delivery import calls
 from deals.delivery.calls import look_at, rehearse
 from deals.delivery.content import digest
 from deals.delivery.draft import CreativeInvalid, Draft
@@ -192,11 +194,10 @@ def test_what_cannot_be_found_is_left_to_an_operator(live_market: LiveMarket) ->
     live_market.telegram.fault("sendMessage", chat_id=live_market.channel_id, lost=True)
 
     live_market.post()
-    for minutes in range(1, 6):  # our own limits interrupt the search
-        with later(UNKNOWN * minutes):
-            live_market.post()
-    with later(UNKNOWN * 6), nothing_changes():
+    with later(UNKNOWN):
         live_market.post()
+        with nothing_changes():
+            live_market.post()
 
     deal = live_market.deal(deal_id)
     assert (deal.status, deal.hold_reason) == ("SCHEDULED", "POST_UNRESOLVED")
@@ -204,7 +205,11 @@ def test_what_cannot_be_found_is_left_to_an_operator(live_market: LiveMarket) ->
     assert live_market.posts() == []
 
 
-def test_a_search_goes_on_where_our_limits_stopped_it(live_market: LiveMarket) -> None:
+def test_a_search_goes_on_where_our_limits_stopped_it(
+    limited_market: LiveMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "_PATIENCE_S", 2.0)
+    live_market = limited_market
     deal_id = live_market.scheduled()
     for number in range(7):
         live_market.telegram.send(OLEG, f"news {number}", chat_id=live_market.channel_id)
@@ -213,23 +218,22 @@ def test_a_search_goes_on_where_our_limits_stopped_it(live_market: LiveMarket) -
     )
     live_market.post()
 
-    with later(UNKNOWN):
-        live_market.post()
-    attempt = PostAttempt.objects.get(deal_id=deal_id)
-    assert attempt.state == "STARTED"
-    assert 5 <= attempt.searched_to <= 7
-    with later(UNKNOWN * 2):
-        live_market.post()
+    searched = []
+    for minutes in (2, 4, 6):
+        redis_state().flushdb()
+        with later(timedelta(minutes=minutes)):
+            live_market.post()
+        attempt = PostAttempt.objects.get(deal_id=deal_id)
+        searched.append((attempt.state, attempt.searched_to, attempt.message_ids))
 
-    attempt.refresh_from_db()
-    assert (attempt.state, attempt.message_ids) == ("POSTED", [8])
+    assert searched == [("STARTED", 3, []), ("STARTED", 6, []), ("POSTED", 6, [8])]
     assert len(live_market.posts()) == 8
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        {"code": 429, "retry_after_s": 7},
+        {"code": 429, "retry_after_s": 1},
         {"code": 403, "description": "Forbidden: bot is not a member of the channel chat"},
         {
             "code": 400,
@@ -247,6 +251,7 @@ def test_a_refusal_that_may_pass_is_tried_again(
     deal = live_market.deal(deal_id)
     assert (deal.status, deal.held_at, attempts(deal_id)) == ("SCHEDULED", None, ["REFUSED"])
     assert "Telegram" in deal.waiting_for
+    redis_state().flushdb()  # the chat's pause is over
     with later(timedelta(seconds=10)):
         live_market.post()
 
