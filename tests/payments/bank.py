@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from uuid import UUID, uuid4
 
 import time_machine
@@ -20,6 +21,8 @@ from payments.wallets import refill_stock
 from sandbox.ton.control import Chain
 from sandbox.ton.wallets import Wallet as PersonsWallet
 
+_signer = functools.cache(make_signer)
+
 PRICE_NANO = 100 * NANO_PER_TON
 OWNER_SHARE_NANO = 90 * NANO_PER_TON
 OWNER_ID = 501
@@ -32,7 +35,7 @@ class Bank:
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
         self.client = TonClient()
-        self.signer = make_signer()
+        self.signer = _signer()
         self.owner_id = OWNER_ID
         self.owner = PersonsWallet(f"owner {uuid4()}")
         self.confirm_epoch()

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pytest_django.fixtures import Settings
 
 from payments import wallets
-from sandbox.process import LOOPBACK, Child, free_port
 from sandbox.ton.control import Chain
 from tests.database import Clone
 from tests.payments.bank import Bank
 from tests.payments.doomed import Doomed
+from tests.payments.mothers import Mother
+
+
+@pytest.fixture(scope="session")
+def mother_of_chains(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mother]:
+    """Starts local chains quickly."""
+    mother = Mother("tests.payments.forks_chains", tmp_path_factory.mktemp("chains") / "ton.log")
+    yield mother
+    mother.stop()
 
 
 @pytest.fixture
-def chain(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Chain]:
+def chain(request: pytest.FixtureRequest, mother_of_chains: Mother) -> Iterator[Chain]:
     """A local chain that makes a block only when ordered; its parameter is further options."""
-    port = free_port()
-    child = Child(
-        "ton",
-        [
-            *(sys.executable, "-m", "sandbox.ton", f"--port={port}", "--block-ms=0"),
-            *getattr(request, "param", ()),
-        ],
-        log=tmp_path / "ton.log",
-    )
-    child.wait_for_line("ready")
-    with Chain(f"http://{LOOPBACK}:{port}") as control:
+    pid, url = mother_of_chains.ask(["--block-ms=0", *getattr(request, "param", ())])
+    with Chain(url) as control:
         yield control
-    child.stop()
+    os.kill(pid, signal.SIGTERM)
 
 
 @pytest.fixture

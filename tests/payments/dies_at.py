@@ -33,14 +33,18 @@ from django.utils import timezone  # noqa: E402
 from accounts.models import TelegramUser  # noqa: E402
 from advertmarket.actors import Actor  # noqa: E402
 from payments import deposits, pause, reader, services, tasks  # noqa: E402
-from payments.executor import Executor, make_signer  # noqa: E402
+from payments.executor import Executor  # noqa: E402
 from payments.models import Deposit, Escrow  # noqa: E402
 from payments.ton.client import TonClient, TonUnavailable  # noqa: E402
+from payments.ton.wallet import Signer  # noqa: E402
 from tests.payments.lines import Line, before, traced  # noqa: E402
+
+_signer_of = functools.cache(Signer)
+_signer_of(settings.TON_WALLET_MNEMONIC)  # what takes a tenth of a second is done once, here
 
 
 def _execute() -> None:
-    Executor(TonClient(), make_signer()).run(at_most=10)
+    Executor(TonClient(), _signer_of(settings.TON_WALLET_MNEMONIC)).run(at_most=10)
 
 
 def _read() -> None:

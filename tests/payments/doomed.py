@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import time_machine
 from django.conf import settings
 from django.db import connection
 
 from tests.payments.lines import Line
+from tests.payments.mothers import Mother
 
 _SETTINGS = ("TON_API_URL", "TON_API_RPS", "TON_WALLET_MNEMONIC", "TON_WALLET_PUBLIC_KEY")
 
@@ -28,20 +26,11 @@ class Doomed:
     """Starts processes on this process's present database, settings and clock."""
 
     def __init__(self, log: Path) -> None:
-        with log.open("ab") as errors:
-            self._mother = subprocess.Popen(
-                [sys.executable, "-m", "tests.payments.dies_at"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
+        self._mother = Mother("tests.payments.dies_at", log)
 
     def stop(self) -> None:
         """End the process that starts the others."""
-        _stream(self._mother.stdin).close()
-        self._mother.wait(10)
-        _stream(self._mother.stdout).close()
+        self._mother.stop()
 
     def die(self, act: str, line: Line) -> None:
         """Let a process do `act` (see `dies_at.ACTS`), and kill it just before `line`.
@@ -66,24 +55,19 @@ class Doomed:
         return came_to
 
     def _order(self, act: str, *, line: Any = None, files: Any = ()) -> dict[str, Any]:
-        order = {
-            "act": act,
-            "line": line,
-            "files": files,
-            "database": connection.settings_dict["NAME"],
-            "settings": {name: getattr(settings, name) for name in _SETTINGS},
-            "ahead_s": _ahead_s(),
-        }
-        print(json.dumps(order), file=_stream(self._mother.stdin), flush=True)
-        answer: dict[str, Any] = json.loads(_stream(self._mother.stdout).readline())
+        answer: dict[str, Any] = self._mother.ask(
+            {
+                "act": act,
+                "line": line,
+                "files": files,
+                "database": connection.settings_dict["NAME"],
+                "settings": {name: getattr(settings, name) for name in _SETTINGS},
+                "ahead_s": _ahead_s(),
+            }
+        )
         return answer
 
 
 def _ahead_s() -> float:
     hatch = time_machine.escape_hatch
     return time.time() - hatch.time.time() if hatch.is_travelling() else 0.0
-
-
-def _stream(stream: IO[str] | None) -> IO[str]:
-    assert stream is not None
-    return stream
