@@ -13,6 +13,7 @@ import pytest
 from django.db import ProgrammingError, connection, connections, transaction
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests import environment
 from tests.database import Clone, Databases, pointed_to
 
 
@@ -77,7 +78,7 @@ def test_a_child_process_uses_the_clone(committed_db: Clone) -> None:
     )
     output = subprocess.check_output(
         [sys.executable, "-W", "ignore", "-c", program],
-        env={**os.environ, **committed_db.env},
+        env={**environment.VARIABLES, **os.environ, **committed_db.env},
         text=True,
     )
     assert output == "1\n"
