@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.payments.conftest import bank, chain
+from tests.payments.conftest import bank, chain, mother_of_chains
 
-__all__ = ["bank", "chain"]
+__all__ = ["bank", "chain", "mother_of_chains"]
