@@ -39,7 +39,7 @@ class Story:
     `steps` lives it; after the last one the deal is completed and Oleg's wallet holds his share.
     """
 
-    def __init__(self, stack: Stack, *, patience_s: float = 60) -> None:
+    def __init__(self, stack: Stack, *, patience_s: float = 120) -> None:
         self._telegram = Telegram(stack.telegram_url)
         self._chain = Chain(stack.ton_url)
         self._stack = stack
