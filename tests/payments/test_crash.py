@@ -78,6 +78,7 @@ def test_an_executor_dies_and_another_takes_over_at_once(
     reference = bank.payout_due()
 
     doomed.die("execute", line)
+    bank.chain.mine()
     end_leases()
     bank.settle()
 
