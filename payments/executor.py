@@ -121,9 +121,9 @@ class Executor:
         except NotNow as wait:
             self._finish(pk, wait)
         except PayoutsPaused as paused:
-            self._finish(pk, NotNow(str(paused), SOON))
+            self._finish(pk, NotNow(f"the end of a pause: {paused.facts['reason']}", SOON))
         except TonUnavailable as away:
-            self._finish(pk, NotNow(str(away), LATER))
+            self._finish(pk, NotNow(f"the TON network: {away.facts['reason']}", LATER))
 
     # --- QUEUED -> SIGNED ---------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class Executor:
         try:
             answer = self._client.send(boc, refuse=refuse_if_paused)
         except TonUnavailable as silence:
-            answer = str(silence)
+            answer = f"no answer: {silence.facts['reason']}"
         now = timezone.now()
         with transaction.atomic():
             Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
@@ -351,7 +351,8 @@ def _destination(settlement: Settlement) -> Destination:
     try:
         destination = payout_destination(user_id=settlement.payee_id, at=now)
     except AddressCoolingDown as cooling:
-        raise NotNow(str(cooling), MUCH_LATER) from cooling
+        wanted = f"the payout address, which counts from {cooling.until:%Y-%m-%d %H:%M} UTC"
+        raise NotNow(wanted, MUCH_LATER) from cooling
     if destination is None:
         raise NotNow("a payout address", MUCH_LATER, stuck="no payout address")
     if Wallet.objects.filter(address=destination.address).exists():
