@@ -311,6 +311,37 @@ def test_an_attempt_that_lands_unread_after_it_was_given_up_is_not_replaced(bank
     assert bank.attempts(reference) == ["CONFIRMED"]
 
 
+def test_while_the_reader_is_down_no_attempt_is_given_up(bank: Bank) -> None:
+    """It has landed long ago; only the reader could say so, or that it never will."""
+    reference = bank.payout_due()
+    bank.execute()
+    bank.chain.mine(2)
+
+    with bank.pass_time(3_600):
+        for _ in range(3):
+            bank.execute()
+        assert bank.attempts(reference) == ["SUBMITTED"]
+        bank.settle()
+
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+    assert bank.attempts(reference) == ["CONFIRMED"]
+
+
+def test_a_node_that_lags_behind_our_own_transfer_is_not_believed(bank: Bank) -> None:
+    """It still says seqno 0: a second debt of this wallet waits for one that knows better."""
+    first = bank.payout_due()
+    bank.settle()
+    second = another_debt(bank, first, 1_000_000_000)
+    bank.chain.fault("walletInformation", "lagging", blocks=20)
+
+    bank.execute()
+
+    assert bank.attempts(second) == []
+    assert bank.settlement(second).state == Settlement.State.QUEUED
+    bank.settle()
+    assert sorted(bank.owner_received()) == [1_000_000_000, OWNER_SHARE_NANO]
+
+
 def test_two_readers_at_once_book_each_block_once(bank: Bank) -> None:
     reference = bank.open_escrow()
     address = bank.wallet(reference).address
