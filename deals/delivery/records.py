@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Max
 
 from advertmarket.actors import Actor
 from advertmarket.db import constraints, requires_transaction
@@ -41,6 +42,10 @@ SUSPICION_S = 300
 RETRIES = 3
 RETRY_S, LATE_RETRY_S = 10, 1_800
 """When to ask again after an API error, the first three times and then, at 24 h."""
+
+MAX_UNSEEN_S, LEAST_UNSEEN_S = 36_000, 60
+"""How long a post may go without a look that passed, at 24 h; never less than a minute. The planned
+looks are 8 hours apart at most."""
 
 _HOLD_FOR = {
     Verdict.EDITED: Hold.POST_EDITED,
@@ -225,8 +230,9 @@ def postpone_check(*, planned: PlannedCheck, due_at: datetime) -> None:
 def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
     """Write down what a leased look found, and do what follows from it.
 
-    An API error or a suspicion is looked into again, a violation holds the deal for an operator,
-    and the last passed look releases the escrow, in the same database transaction.
+    An API error or a suspicion is looked into again, a violation, or a look that passed too long
+    after the one before, holds the deal for an operator, and the last passed look releases the
+    escrow, in the same database transaction.
 
     Raises:
         LeaseLost: the deal has moved on, or another worker looks.
@@ -236,6 +242,7 @@ def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
     is_mine = current.done_at is None and current.attempts == planned.attempts
     if not is_mine or deal.status != Status.DELIVERY_VERIFYING or deal.held_at is not None:
         raise LeaseLost
+    unseen_since = _last_seen_at(deal)
     PostingCheck.objects.create(
         deal=deal,
         planned=current,
@@ -257,7 +264,19 @@ def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
     if reason := _HOLD_FOR.get(look.verdict):
         hold(deal=deal, reason=reason, note=look.detail, actor=VERIFIER, at=at)
     elif look.verdict is Verdict.PASSED:
-        _verify_if_all_passed(deal, at)
+        if at - unseen_since > _at_scale(deal, MAX_UNSEEN_S, at_least_s=LEAST_UNSEEN_S):
+            note = f"nobody saw it from {unseen_since:%d.%m. %H:%M} to {at:%d.%m. %H:%M}"
+            hold(deal=deal, reason=Hold.INCONCLUSIVE, note=note, actor=VERIFIER, at=at)
+        else:
+            _verify_if_all_passed(deal, at)
+
+
+def _last_seen_at(deal: Deal) -> datetime:
+    """Return when the post was last seen as it should be: a look counts when it was made."""
+    passed = PostingCheck.objects.filter(deal=deal, verdict=Verdict.PASSED)
+    latest = passed.aggregate(at=Max("at"))["at"]
+    assert deal.published_at is not None  # by the table's CHECK
+    return latest or deal.published_at
 
 
 def _verify_if_all_passed(deal: Deal, at: datetime) -> None:
@@ -276,9 +295,9 @@ def _verify_if_all_passed(deal: Deal, at: datetime) -> None:
     )
 
 
-def _at_scale(deal: Deal, seconds: float) -> timedelta:
-    """Return a time given for 24 h of retention at this deal's; never below a second."""
+def _at_scale(deal: Deal, seconds: float, *, at_least_s: float = 1.0) -> timedelta:
+    """Return a time given for 24 h of retention at this deal's; never below `at_least_s`."""
     assert deal.published_at is not None  # by the table's CHECK
     assert deal.retention_ends_at is not None
     scale = (deal.retention_ends_at - deal.published_at) / timedelta(days=1)
-    return timedelta(seconds=max(1.0, seconds * scale))
+    return timedelta(seconds=max(at_least_s, seconds * scale))
