@@ -280,14 +280,17 @@ class PostAttempt(models.Model):
 class PlannedCheck(models.Model):
     """A look at the post that is due at `due_at`; `verdict` is the one that ended it.
 
-    `suspected_at`: a probe did not find the post, and the other one has to agree.
+    `suspected`: the messages that a probe did not find, by id, with the time of that; both probes
+    have to agree on each some minutes later. `open_probes`: how often buttons were set again and
+    no answer came: they may have been other ones.
     """
 
     deal = models.ForeignKey(Deal, models.PROTECT, related_name="planned_checks")
     planned_at = models.DateTimeField()
     due_at = models.DateTimeField()
     attempts = models.PositiveSmallIntegerField(default=0)
-    suspected_at = models.DateTimeField(null=True)
+    suspected = models.JSONField(default=dict)
+    open_probes = models.PositiveSmallIntegerField(default=0)
     done_at = models.DateTimeField(null=True)
     verdict = models.CharField(max_length=32, blank=True)
 

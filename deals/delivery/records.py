@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import F, Max
 
 from advertmarket.actors import Actor
 from advertmarket.db import constraints, requires_transaction
@@ -66,12 +66,13 @@ class ChannelBusy(DomainError):
 
 @dataclass(frozen=True)
 class Look:
-    """What one look at a post found."""
+    """What one look at a post found; `suspected` are the messages that it did not find, by id."""
 
     verdict: Verdict
     forward: Answer
     markup: Answer
     detail: str
+    suspected: Collection[int] = ()
 
 
 # --- Posting ------------------------------------------------------------------------------------
@@ -226,6 +227,32 @@ def postpone_check(*, planned: PlannedCheck, due_at: datetime) -> None:
     )
 
 
+def was_suspected(*, planned: PlannedCheck, deal: Deal, message_id: int, at: datetime) -> bool:
+    """Return whether this message was not found before, long enough ago for a second opinion."""
+    since = planned.suspected.get(str(message_id))
+    if since is None:
+        return False
+    return at - datetime.fromisoformat(since) >= _at_scale(deal, SUSPICION_S)
+
+
+@requires_transaction
+def open_probe(*, planned: PlannedCheck) -> None:
+    """Write down that a message's buttons are about to be set again.
+
+    Raises:
+        LeaseLost: another worker looks.
+    """
+    mine = PlannedCheck.objects.filter(pk=planned.pk, attempts=planned.attempts, done_at=None)
+    if not mine.update(open_probes=F("open_probes") + 1):
+        raise LeaseLost
+
+
+@requires_transaction
+def close_probe(*, planned: PlannedCheck) -> None:
+    """Write down that setting them changed nothing."""
+    PlannedCheck.objects.filter(pk=planned.pk).update(open_probes=F("open_probes") - 1)
+
+
 @requires_transaction
 def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
     """Write down what a leased look found, and do what follows from it.
@@ -257,9 +284,13 @@ def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
         delay_s = LATE_RETRY_S if failures % (RETRIES + 1) == 0 else RETRY_S
         current.due_at = at + _at_scale(deal, delay_s)
     elif look.verdict is Verdict.SUSPECTED:
-        current.suspected_at, current.due_at = at, at + _at_scale(deal, SUSPICION_S)
+        current.due_at = at + _at_scale(deal, SUSPICION_S)
     else:
         current.done_at, current.verdict = at, look.verdict
+    current.suspected = {
+        str(message_id): current.suspected.get(str(message_id), at.isoformat())
+        for message_id in look.suspected
+    }
     current.save()
     if reason := _HOLD_FOR.get(look.verdict):
         hold(deal=deal, reason=reason, note=look.detail, actor=VERIFIER, at=at)

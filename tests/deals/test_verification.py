@@ -215,6 +215,101 @@ def test_a_post_that_is_there_after_all_was_not_deleted(live_market: LiveMarket)
     assert live_market.deal(deal_id).held_at is None
 
 
+def test_each_message_is_suspected_and_confirmed_by_itself(live_market: LiveMarket) -> None:
+    album = Draft("Two", media=tuple(live_market.media("PHOTO") for _ in range(2)))
+    deal_id = live_market.published(album)
+    live_market.telegram.fault(
+        "forwardMessage", code=400, description="Bad Request: message to forward not found"
+    )
+    at = live_market.next_check_at(deal_id)
+    with later(at):
+        live_market.check_all()  # the first one is not found, but is there
+
+    delete(live_market, live_market.posts()[1]["message_id"])
+    with later(at + timedelta(minutes=6)):
+        live_market.check_all()
+    assert verdicts(deal_id) == ["SUSPECTED", "SUSPECTED"]
+    with later(at + timedelta(minutes=12)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["SUSPECTED", "SUSPECTED", "DELETED"]
+    assert live_market.deal(deal_id).hold_note.startswith("message 2:")
+
+
+def test_another_messages_api_error_hastens_no_confirmation(live_market: LiveMarket) -> None:
+    album = Draft("Two", media=tuple(live_market.media("PHOTO") for _ in range(2)))
+    deal_id = live_market.published(album)
+    delete(live_market, live_market.posts()[0]["message_id"])
+    telegram = live_market.telegram
+    telegram.fault(
+        "forwardMessage", code=400, description="Bad Request: message to forward not found"
+    )
+    telegram.fault("forwardMessage", code=500)
+    at = live_market.next_check_at(deal_id)
+
+    with later(at):
+        live_market.check_all()
+    with later(at + timedelta(seconds=15)):
+        live_market.check_all()
+    assert verdicts(deal_id) == ["API_ERROR", "SUSPECTED"]
+    with later(at + timedelta(minutes=6)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["API_ERROR", "SUSPECTED", "DELETED"]
+
+
+NOT_FOUND = {"code": 400, "description": "Bad Request: message to forward not found"}
+
+
+def test_a_restoration_whose_answer_was_lost_is_no_pass(live_market: LiveMarket) -> None:
+    deal_id = live_market.published(AD)
+    edit(text=AD.text, buttons=OTHER)(live_market, live_market.posts()[0]["message_id"])
+    live_market.telegram.fault("forwardMessage", **NOT_FOUND)
+    live_market.telegram.fault("editMessageReplyMarkup", executes=True, lost=True)
+    at = live_market.next_check_at(deal_id)
+
+    with later(at):
+        live_market.check_all()
+    assert verdicts(deal_id) == ["API_ERROR"]
+    (post,) = live_market.posts()
+    assert post["reply_markup"]["inline_keyboard"] == ORDER
+    with later(at + timedelta(seconds=15)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["API_ERROR", "UNKNOWN"]
+    assert live_market.deal(deal_id).hold_reason == "INCONCLUSIVE"
+    assert_nothing_is_paid(deal_id)
+
+
+def test_an_answered_probe_leaves_no_doubt(live_market: LiveMarket) -> None:
+    deal_id = live_market.published(AD)
+    live_market.telegram.fault("forwardMessage", **NOT_FOUND)
+    at = live_market.next_check_at(deal_id)
+
+    with later(at):
+        live_market.check_all()
+    with later(at + timedelta(minutes=6)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["SUSPECTED", "PASSED"]
+    assert set(PlannedCheck.objects.values_list("open_probes", flat=True)) == {0}
+
+
+def test_buttons_are_not_set_where_the_forward_failed_by_itself(live_market: LiveMarket) -> None:
+    deal_id = live_market.published(AD)
+    live_market.telegram.fault("forwardMessage", code=500)
+    live_market.telegram.fault("editMessageReplyMarkup", lost=True)
+    at = live_market.next_check_at(deal_id)
+
+    with later(at):
+        live_market.check_all()
+    live_market.telegram.clear_faults()
+    with later(at + timedelta(seconds=15)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["API_ERROR", "PASSED"]
+
+
 def test_a_missing_post_of_a_bot_that_was_removed_is_not_called_deleted(
     live_market: LiveMarket,
 ) -> None:
