@@ -31,6 +31,7 @@ class Hold(models.TextChoices):
     POST_DELETED = "POST_DELETED"
     POST_EDITED = "POST_EDITED"
     POST_EDITED_SLIGHTLY = "POST_EDITED_SLIGHTLY"
+    CHANNEL_PRIVATE = "CHANNEL_PRIVATE"
     CHANNEL_UNREACHABLE = "CHANNEL_UNREACHABLE"
     INCONCLUSIVE = "INCONCLUSIVE"
 
@@ -50,7 +51,8 @@ class Deal(models.Model):
 
     `version` counts the rows of its history. `due_at` is when a worker takes the next step, of a
     status that waits for one, and `waiting_for` what kept the last attempt; `leased_until` is that
-    worker's lease. What is held (`held_at`) is moved by nobody but an operator.
+    worker's lease. `channel_was_public`: it had a username at the publication. What is held
+    (`held_at`) is moved by nobody but an operator.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -69,6 +71,7 @@ class Deal(models.Model):
     publish_at = models.DateTimeField(null=True)
     published_at = models.DateTimeField(null=True)
     retention_ends_at = models.DateTimeField(null=True)
+    channel_was_public = models.BooleanField(default=False)
     due_at = models.DateTimeField(null=True)
     waiting_for = models.CharField(max_length=300, blank=True)
     lease_owner = models.UUIDField(null=True)

@@ -51,6 +51,7 @@ _HOLD_FOR = {
     Verdict.EDITED: Hold.POST_EDITED,
     Verdict.EDITED_SLIGHTLY: Hold.POST_EDITED_SLIGHTLY,
     Verdict.DELETED: Hold.POST_DELETED,
+    Verdict.CHANNEL_PRIVATE: Hold.CHANNEL_PRIVATE,
     Verdict.CHANNEL_UNREACHABLE: Hold.CHANNEL_UNREACHABLE,
     Verdict.UNKNOWN: Hold.INCONCLUSIVE,
 }
@@ -179,6 +180,7 @@ def _publish(deal: Deal, at: datetime) -> None:
         at=at,
         published_at=at,
         retention_ends_at=at + retention,
+        channel_was_public=bool(channels.get_channel(deal.channel_id).username),
     )
     moved = move(deal_id=deal.id, action=Action.START_VERIFYING, actor=PUBLISHER, at=at)
     PlannedCheck.objects.bulk_create(

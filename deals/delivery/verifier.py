@@ -72,8 +72,21 @@ def look_at_post(planned: PlannedCheck) -> Look:
     detail = "; ".join(one.detail for one in seen if one.detail)
     if verdict is Verdict.PASSED and planned.open_probes:
         verdict, detail = Verdict.UNKNOWN, _PROBE_LOST
+    elif verdict is Verdict.PASSED and deal.channel_was_public:
+        verdict, detail = _look_at_channel(deal.channel_id)
     suspected = [one.message_id for one in seen if _is_suspected(planned, one)]
     return Look(verdict, chosen.forward, chosen.markup, detail, suspected)
+
+
+def _look_at_channel(channel_id: int) -> tuple[Verdict, str]:
+    """Tell whether a channel that was public still is: few would see the ad otherwise."""
+    try:
+        is_public = calls.has_username(channel_id)
+    except TelegramError as error:
+        return Verdict.API_ERROR, f"the channel: {error}"
+    if is_public:
+        return Verdict.PASSED, ""
+    return Verdict.CHANNEL_PRIVATE, "the channel has no username any more"
 
 
 def _is_suspected(planned: PlannedCheck, seen: _Seen) -> bool:

@@ -215,6 +215,50 @@ def test_a_post_that_is_there_after_all_was_not_deleted(live_market: LiveMarket)
     assert live_market.deal(deal_id).held_at is None
 
 
+def public(market: LiveMarket) -> UUID:
+    """An ad in a channel that anybody finds by its name."""
+    market.telegram.change_channel(market.channel_id, username="morning_city")
+    return market.published(AD)
+
+
+def test_a_channel_that_became_private_is_held(live_market: LiveMarket) -> None:
+    deal_id = public(live_market)
+    at = live_market.next_check_at(deal_id)
+    with later(at):
+        live_market.check_all()
+    live_market.telegram.change_channel(live_market.channel_id, username="")
+
+    with later(live_market.next_check_at(deal_id)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["PASSED", "CHANNEL_PRIVATE"]
+    assert live_market.deal(deal_id).hold_reason == "CHANNEL_PRIVATE"
+    assert_nothing_is_paid(deal_id)
+
+
+def test_a_channel_with_another_name_is_still_public(live_market: LiveMarket) -> None:
+    deal_id = public(live_market)
+    live_market.telegram.change_channel(live_market.channel_id, username="evening_city")
+
+    with later(live_market.next_check_at(deal_id)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["PASSED"]
+
+
+def test_a_channel_that_cannot_be_asked_for_is_asked_again(live_market: LiveMarket) -> None:
+    deal_id = public(live_market)
+    at = live_market.next_check_at(deal_id)
+    live_market.telegram.fault("getChat", code=502)
+
+    with later(at):
+        live_market.check_all()
+    with later(at + timedelta(seconds=15)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["API_ERROR", "PASSED"]
+
+
 def test_each_message_is_suspected_and_confirmed_by_itself(live_market: LiveMarket) -> None:
     album = Draft("Two", media=tuple(live_market.media("PHOTO") for _ in range(2)))
     deal_id = live_market.published(album)
