@@ -10,6 +10,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket import correlation
@@ -83,6 +84,22 @@ def lock(deal_id: UUID) -> Deal:
 def is_overdue(deal: Deal, at: datetime) -> bool:
     """Return whether the deal's deadline, and the grace after it, have passed."""
     return deal.deadline_at is not None and at > deal.deadline_at + scaled(GRACE_S)
+
+
+@requires_transaction
+def lease_due(*, status: Status, owner: UUID, lease: timedelta, at: datetime) -> Deal | None:
+    """Lease the deal in `status` whose next step is due longest; nobody else takes it meanwhile."""
+    deal = (
+        Deal.objects.select_for_update(skip_locked=True, no_key=True)
+        .filter(status=status, due_at__lte=at, held_at=None)
+        .filter(Q(leased_until=None) | Q(leased_until__lt=at))
+        .order_by("due_at")
+        .first()
+    )
+    if deal is not None:
+        deal.lease_owner, deal.leased_until = owner, at + lease
+        deal.save(update_fields=["lease_owner", "leased_until"])
+    return deal
 
 
 @requires_transaction

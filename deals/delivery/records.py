@@ -36,6 +36,9 @@ DAY_S = 86_400
 CHECKED_AFTER_S = (3_600, 14_400, 28_800, 57_600, DAY_S)
 """When a post is looked at, in seconds after publication, at a retention time of 24 h."""
 
+ENOUGH_TO_POST = timedelta(seconds=60)
+"""How much of its lease a worker needs to begin: one call takes half of that at most."""
+
 SUSPICION_S = 300
 """How long after a probe did not find the post the other one has to agree, at 24 h."""
 
@@ -59,6 +62,10 @@ _HOLD_FOR = {
 
 class LeaseLost(DomainError):
     """Another worker has this deal now, or it has moved on; this worker lets go."""
+
+
+class LeaseTooShort(DomainError):
+    """Asking Telegram took so long that another worker may soon take this deal."""
 
 
 class ChannelBusy(DomainError):
@@ -98,9 +105,12 @@ def start_attempt(*, deal_id: UUID, lease: UUID, part: int, at: datetime) -> Pos
 
     Raises:
         LeaseLost: this worker must not post it.
+        LeaseTooShort: it has less than a minute left for it.
         ChannelBusy: another post to the channel is under way.
     """
     deal = lock_leased(deal_id=deal_id, lease=lease)
+    if deal.leased_until is None or deal.leased_until - at < ENOUGH_TO_POST:
+        raise LeaseTooShort
     known = channels.get_channel(deal.channel_id).last_message_id
     errors: dict[str, DomainError] = {
         "post_attempt_one_per_part": LeaseLost(),

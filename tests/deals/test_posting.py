@@ -14,7 +14,7 @@ from advertmarket.telegram.content import Button, Media
 from channels.ownership import CannotAskTelegram
 from channels.selectors import get_channel
 from deals import services, sweeps
-from deals.delivery import calls
+from deals.delivery import calls, publisher
 from deals.delivery.calls import look_at, rehearse
 from deals.delivery.content import digest
 from deals.delivery.draft import CreativeInvalid, Draft
@@ -306,6 +306,23 @@ def test_nothing_is_posted_where_ownership_is_gone(
         sweeps.end_overdue_deals()
     held = live_market.deal(deal_id)
     assert (held.hold_reason, held.hold_note) == ("DEADLINE_PASSED", deal.waiting_for)
+
+
+def test_nothing_is_sent_at_the_end_of_a_lease(
+    live_market: LiveMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deal_id = live_market.scheduled()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publisher, "LEASE", timedelta(seconds=59))
+        live_market.post()
+
+    deal = live_market.deal(deal_id)
+    assert (attempts(deal_id), live_market.posts()) == ([], [])
+    assert (deal.waiting_for, deal.leased_until) == ("a worker with time to post it", None)
+    with later(timedelta(seconds=6)):
+        live_market.post()
+    assert attempts(deal_id) == ["POSTED"]
 
 
 def test_two_posts_to_a_channel_take_turns(live_market: LiveMarket) -> None:
