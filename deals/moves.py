@@ -19,6 +19,7 @@ from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.messaging.outbox import publish
 
+from . import events
 from .lifecycle import (
     DEADLINE_S,
     GRACE_S,
@@ -144,13 +145,13 @@ def move(
         guard(deal)
     _write(deal, line, changes, at)
     _record(deal, action, source, actor=actor, reason=reason, at=at)
-    _tell(deal, line, actor=actor, at=at)
+    _tell(deal, line.event, source, actor=actor, at=at)
     return Moved(deal, source, is_new=True)
 
 
 @requires_transaction
 def hold(*, deal: Deal, reason: Hold, note: str, actor: Actor, at: datetime) -> None:
-    """Stop a locked deal until an operator has looked; history says why. Once is enough."""
+    """Stop a locked deal until an operator has looked; history and an event say why, once."""
     if deal.held_at is not None:
         return
     note = note[:500]
@@ -159,7 +160,9 @@ def hold(*, deal: Deal, reason: Hold, note: str, actor: Actor, at: datetime) -> 
     deal.lease_owner = deal.leased_until = None
     deal.save()
     text = f"{reason}: {note}".rstrip(": ")
-    _record(deal, DealEvent.HOLD, Status(deal.status), actor=actor, reason=text, at=at)
+    status = Status(deal.status)
+    _record(deal, DealEvent.HOLD, status, actor=actor, reason=text, at=at)
+    _tell(deal, events.DealHeld, status, actor=actor, at=at, reason=reason)
     logger.error("deal %s waits for an operator: %s", deal.id, text)
 
 
@@ -233,16 +236,25 @@ def _record(
     )
 
 
-def _tell(deal: Deal, line: Transition, *, actor: Actor, at: datetime) -> None:
-    event = line.event(
+def _tell(
+    deal: Deal,
+    event_class: type[events.DealEvent],
+    source: Status,
+    *,
+    actor: Actor,
+    at: datetime,
+    **more: str,
+) -> None:
+    event = event_class(
         deal_id=deal.id,
-        from_status=line.source,
-        to_status=line.target,
+        from_status=source,
+        to_status=deal.status,
         deal_version=deal.version,
         actor=str(actor),
         advertiser_id=deal.advertiser_id,
         owner_id=deal.owner_id,
         channel_id=deal.channel_id,
         price_nano=deal.price_nano,
+        **more,
     )
     publish(event, key=f"deal:{deal.id}:{deal.version}", at=at)

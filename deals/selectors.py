@@ -71,7 +71,10 @@ class DealView:
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """A line of a deal's history; `actor` is advertiser, owner, operator or system."""
+    """A line of a deal's history; `actor` is advertiser, owner, operator or system.
+
+    `reason` is what one side wrote for the other; what the system notes is for operators.
+    """
 
     version: int
     action: str
@@ -223,6 +226,7 @@ def _view(deal: Deal, actor: Actor, titles: dict[int, str]) -> DealView:
 
 def _entry(event: DealEvent, deal: Deal) -> TimelineEntry:
     kind, _separator, actor_id = event.actor.partition(":")
+    reason = event.reason if kind == "user" else ""
     if kind == "user":
         kind = "advertiser" if int(actor_id) == deal.advertiser_id else "owner"
     return TimelineEntry(
@@ -231,6 +235,6 @@ def _entry(event: DealEvent, deal: Deal) -> TimelineEntry:
         from_status=event.from_status,
         to_status=event.to_status,
         actor=kind,
-        reason=event.reason,
+        reason=reason,
         at=event.at,
     )

@@ -73,7 +73,7 @@ NOTICES = (
     ),
     Notice(
         "OFFER_ACCEPTED",
-        deals.OfferAccepted,
+        deals.PaymentRequested,
         _advertiser,
         _(
             "<b>{channel} accepted your offer.</b>\n\nOpen the deal, say where a refund would go, "
@@ -177,6 +177,26 @@ NOTICES = (
         _(
             "<b>Your payouts go to {address}</b> from {effective_at} on.\n\nIf that was not you, "
             "change the address back in the app and write to support at once."
+        ),
+        about_money=True,
+    ),
+    Notice(
+        "DEAL_HELD",
+        deals.DealHeld,
+        _advertiser,
+        _(
+            "<b>The deal with {channel} over {price} TON waits for an operator.</b>\n\nUntil they "
+            "have looked, nothing happens, and no money moves. You need not do anything."
+        ),
+        about_money=True,
+    ),
+    Notice(
+        "DEAL_HELD",
+        deals.DealHeld,
+        _owner,
+        _(
+            "<b>The deal for {channel} over {price} TON waits for an operator.</b>\n\nUntil they "
+            "have looked, nothing happens, and no money moves. You need not do anything."
         ),
         about_money=True,
     ),

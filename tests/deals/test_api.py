@@ -7,10 +7,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from deals.models import Brief, Deal
+from deals.models import Brief, Deal, Hold
+from deals.moves import hold, lock
 from tests.advertmarket.conftest import sign_in
 
 from .market import (
@@ -19,6 +21,7 @@ from .market import (
     OLEG,
     PRICE_NANO,
     REFUND_ADDRESS,
+    SYSTEM,
     FundedMarket,
     LiveMarket,
     Market,
@@ -166,6 +169,28 @@ def test_an_offer_reaches_the_owner_who_rejects_it(
         "reason": "",
     }
     assert (second["actor"], second["reason"]) == ("owner", "not now")
+
+
+def test_a_hold_is_shown_without_what_is_noted_for_operators(
+    market: Market, anna: Client, oleg: Client
+) -> None:
+    deal_id = market.offer()
+    with transaction.atomic():
+        hold(
+            deal=lock(deal_id),
+            reason=Hold.DEADLINE_PASSED,
+            note="they seem to be the same person",
+            actor=SYSTEM,
+            at=timezone.now(),
+        )
+
+    for client in (anna, oleg):
+        last = call(client, "get", f"/deals/{deal_id}/timeline").json()["items"][-1]
+        assert (last["action"], last["actor"], last["reason"]) == ("HOLD", "system", "")
+        shown = call(client, "get", f"/deals/{deal_id}")
+        assert shown.json()["holdReason"] == "DEADLINE_PASSED"
+        assert "same person" not in shown.content.decode()
+    assert market.events(deal_id)[-1] == "DEAL_HELD"
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_a_paid_deal_without_an_ad_is_held_with_its_money(funded_market: FundedM
     deal = Deal.objects.get(id=deal_id)
     assert (deal.status, deal.hold_reason) == ("FUNDED", "DEADLINE_PASSED")
     assert funded_market.history(deal_id)[-1] == "HOLD"
-    assert funded_market.events(deal_id)[-1] == "DEAL_FUNDED"
+    assert funded_market.events(deal_id)[-1] == "DEAL_HELD"
     escrow = payments.escrow_view(deal_id)
     assert escrow is not None
     assert (escrow.state, escrow.balances["ESCROW"]) == ("FUNDED", PRICE_NANO)

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from django.db import IntegrityError
 
-from channels.ownership import OwnershipProof
+from channels.ownership import OwnershipProof, prove
 from deals import limits, moves, services, sweeps
 from deals.delivery.draft import Draft
 from deals.lifecycle import IllegalTransition, Status
@@ -147,7 +147,6 @@ def test_only_with_leases_one_sweeper_asks_telegram(
 ) -> None:
     deal_id = live_market.accepted()
     asked = []
-    prove = sweeps.prove
 
     def ask(*arguments: Any, **named: Any) -> OwnershipProof:
         asked.append(arguments)

@@ -302,7 +302,10 @@ def test_another_messages_api_error_hastens_no_confirmation(live_market: LiveMar
     assert verdicts(deal_id) == ["API_ERROR", "SUSPECTED", "DELETED"]
 
 
-NOT_FOUND = {"code": 400, "description": "Bad Request: message to forward not found"}
+NOT_FOUND: dict[str, Any] = {
+    "code": 400,
+    "description": "Bad Request: message to forward not found",
+}
 
 
 def test_a_restoration_whose_answer_was_lost_is_no_pass(live_market: LiveMarket) -> None:

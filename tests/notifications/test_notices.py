@@ -78,9 +78,7 @@ def test_offer_reaches_the_owner_with_buttons_and_escaped_words(deal_id: UUID) -
 
 def test_every_event_twice_is_told_once(deal_id: UUID) -> None:
     with transaction.atomic():
-        services.accept_offer(
-            deal_id=deal_id, proof=proof(timezone.now()), actor=OWNER, at=timezone.now()
-        )
+        services.reject_offer(deal_id=deal_id, actor=OWNER, at=timezone.now())
 
     assert tell_all() == [Outcome.HANDLED] * 2
     assert tell_all() == [Outcome.REPEATED] * 2
@@ -89,7 +87,7 @@ def test_every_event_twice_is_told_once(deal_id: UUID) -> None:
 
     assert Delivery.objects.count() == OutgoingMessage.objects.count() == 2
     templates = Delivery.objects.order_by("id").values_list("template", "chat_id", "deal_id")
-    assert list(templates) == [("NEW_OFFER", OLEG, deal_id), ("OFFER_ACCEPTED", ANNA, deal_id)]
+    assert list(templates) == [("NEW_OFFER", OLEG, deal_id), ("OFFER_REJECTED", ANNA, deal_id)]
 
 
 def test_who_did_it_is_told_nothing(deal_id: UUID) -> None:
@@ -113,6 +111,21 @@ def test_refusal_is_told_to_the_advertiser(deal_id: UUID) -> None:
     assert [m.text for m in heard(ANNA)] == [
         "News &amp; &lt;views&gt; declined your offer of 100 TON."
     ]
+
+
+def test_nobody_is_asked_to_pay_before_there_is_an_address(deal_id: UUID) -> None:
+    with transaction.atomic():
+        services.accept_offer(
+            deal_id=deal_id, proof=proof(timezone.now()), actor=OWNER, at=timezone.now()
+        )
+
+    tell_all()
+    assert heard(ANNA) == []
+    with transaction.atomic():
+        tell(event=deal_event(events.PaymentRequested, deal_id), at=timezone.now())
+
+    [notice] = heard(ANNA)
+    assert notice.text.startswith("<b>News &amp; &lt;views&gt; accepted your offer.</b>")
 
 
 def test_notice_for_an_unreachable_person_is_kept_for_later(deal_id: UUID) -> None:
@@ -141,7 +154,7 @@ def test_changed_payout_address_is_told_as_about_money(deal_id: UUID) -> None:
     assert changed.about_money
 
 
-def test_event_of_a_deal_that_is_not_there_is_refused() -> None:
+def test_event_of_a_deal_that_is_not_there_is_refused(deal_id: UUID) -> None:
     missing = deal_event(events.OfferSubmitted, UUID(int=5))
 
     with transaction.atomic(), pytest.raises(DealNotFound):
@@ -153,6 +166,7 @@ def test_event_of_a_deal_that_is_not_there_is_refused() -> None:
 @pytest.mark.parametrize(
     "event_class",
     [
+        events.PaymentRequested,
         events.DealFunded,
         events.CreativeApproved,
         events.PostPublished,
@@ -178,7 +192,7 @@ def test_transitions_without_a_notice_are_not_listened_to() -> None:
     heard_of = {notice.event for notice in NOTICES}
 
     assert {cls for cls in registered() if issubclass(cls, events.DealEvent)} - heard_of == {
-        events.PaymentRequested,
+        events.OfferAccepted,
         events.PostScheduled,
         events.VerificationStarted,
         events.DealCompleted,
@@ -207,6 +221,7 @@ def test_notices_about_money_are_marked() -> None:
     assert {n.template for n in NOTICES if n.about_money} == {
         "ESCROW_FUNDED",
         "DELIVERY_VERIFIED",
+        "DEAL_HELD",
         "PAYOUT_SENT",
         "PAYOUT_UNCLAIMED",
         "PAYOUT_ADDRESS_CHANGED",
