@@ -24,6 +24,7 @@ __all__ = [
     "channels_of",
     "get_channel",
     "list_channels",
+    "rights_in",
     "rights_of",
     "titles_of",
 ]
@@ -97,8 +98,14 @@ def list_channels(*, page: PageRequest) -> KeysetPage[ChannelView]:
 
 def rights_of(*, user_id: int, channel_id: int) -> frozenset[Right]:
     """Return what a person may do for a channel now; read anew for each request."""
-    owns = Channel.objects.filter(id=channel_id, owner_id=user_id).exists()
-    return frozenset(Right) if owns else frozenset()
+    return rights_in(user_id=user_id, channel_ids=[channel_id])[channel_id]
+
+
+def rights_in(*, user_id: int, channel_ids: Iterable[int]) -> dict[int, frozenset[Right]]:
+    """Return what a person may do for each of these channels now."""
+    ids = set(channel_ids)
+    owned = set(Channel.objects.filter(id__in=ids, owner_id=user_id).values_list("id", flat=True))
+    return {one: frozenset(Right) if one in owned else frozenset() for one in ids}
 
 
 def channels_of(*, user_id: int) -> list[int]:

@@ -119,8 +119,9 @@ def list_deals(
     elif side == "owner":
         rows = rows.filter(channel_id__in=channels.channels_of(user_id=user_id))
     found = page.of(rows, order=("-created_at", "-id"))
-    titles = channels.titles_of(deal.channel_id for deal in found.items)
-    return found.map(lambda deal: _view(deal, Actor.user(user_id), titles))
+    ids = {deal.channel_id for deal in found.items}
+    titles, rights = channels.titles_of(ids), channels.rights_in(user_id=user_id, channel_ids=ids)
+    return found.map(lambda deal: _view(deal, Actor.user(user_id), titles, rights))
 
 
 def active_deals(*, user_id: int, at_most: int) -> Sequence[DealView]:
@@ -201,7 +202,9 @@ def _find(deal_id: UUID, actor: Actor) -> Deal:
     return deal
 
 
-def _view(deal: Deal, actor: Actor, titles: dict[int, str]) -> DealView:
+def _view(
+    deal: Deal, actor: Actor, titles: dict[int, str], rights: permissions.Rights | None = None
+) -> DealView:
     return DealView(
         id=deal.id,
         status=deal.status,
@@ -219,7 +222,7 @@ def _view(deal: Deal, actor: Actor, titles: dict[int, str]) -> DealView:
         published_at=deal.published_at,
         retention_ends_at=deal.retention_ends_at,
         hold_reason=deal.hold_reason,
-        actions=permissions.actions_of(actor, deal),
+        actions=permissions.actions_of(actor, deal, rights),
         brief=deal.brief,
     )
 

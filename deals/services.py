@@ -78,9 +78,9 @@ class TimeNotPossible(DomainError):
 
 
 class DealMovedOn(DomainError):
-    """The button stood under a message about an earlier version of the deal."""
+    """The person decided about an earlier version of the deal."""
 
-    message = _("The deal has moved on since this message; open it to see how it stands.")
+    message = _("The deal has moved on since you saw it; open it to see how it stands.")
 
 
 @dataclass(frozen=True)
@@ -158,14 +158,22 @@ def submit_offer(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
 
 @requires_transaction
 def accept_offer(
-    *, deal_id: UUID, proof: OwnershipProof | None = None, actor: Actor, at: datetime
+    *,
+    deal_id: UUID,
+    version: int | None = None,
+    proof: OwnershipProof | None = None,
+    actor: Actor,
+    at: datetime,
 ) -> None:
     """The owner's side accepts. The deposit address follows once ownership is proved.
 
-    `proof` is what Telegram says now, from those who could ask; otherwise the system asks before
-    anybody can pay.
+    `version` is the deal's as the person saw it. `proof` is what Telegram says now, from those who
+    could ask; otherwise the system asks before anybody can pay.
+
+    Raises:
+        DealMovedOn: the deal has another version by now.
     """
-    lock(deal_id)
+    _lock_version(deal_id, version, actor)
     if proof is not None:
         channel_services.renew_proof(proof=proof)
     move(deal_id=deal_id, action=Action.ACCEPT, actor=actor, at=at, due_at=at)
@@ -173,8 +181,20 @@ def accept_offer(
 
 
 @requires_transaction
-def reject_offer(*, deal_id: UUID, reason: str = "", actor: Actor, at: datetime) -> None:
-    """The owner's side says no."""
+def reject_offer(
+    *,
+    deal_id: UUID,
+    version: int | None = None,
+    reason: str = "",
+    actor: Actor,
+    at: datetime,
+) -> None:
+    """The owner's side says no, to the deal's `version` as they saw it.
+
+    Raises:
+        DealMovedOn: the deal has another version by now.
+    """
+    _lock_version(deal_id, version, actor)
     move(deal_id=deal_id, action=Action.REJECT, actor=actor, reason=reason, at=at)
 
 
@@ -353,8 +373,17 @@ def request_revision(*, deal_id: UUID, note: str, actor: Actor, at: datetime) ->
 
 
 @requires_transaction
-def approve_creative(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
-    """The advertiser approves the version that awaits it: exactly that will be posted."""
+def approve_creative(
+    *, deal_id: UUID, version: int | None = None, actor: Actor, at: datetime
+) -> None:
+    """The advertiser approves the draft that awaits it: exactly that will be posted.
+
+    `version` is the deal's (not the draft's) as the advertiser saw it.
+
+    Raises:
+        DealMovedOn: the deal has another version by now.
+    """
+    _lock_version(deal_id, version, actor)
     moved = move(deal_id=deal_id, action=Action.APPROVE, actor=actor, at=at)
     if moved.is_new:
         creative = _latest_creative(moved.deal)
@@ -400,11 +429,7 @@ def press_button(
     Raises:
         DealMovedOn: the deal has another version by now.
     """
-    deal = lock(deal_id)
-    permissions.check_visible(actor, deal)
-    if deal.version != version:
-        raise DealMovedOn
-    _BUTTONS[action](deal_id=deal_id, actor=actor, at=at)
+    _BUTTONS[action](deal_id=deal_id, version=version, actor=actor, at=at)
 
 
 _BUTTONS: dict[Action, Callable[..., None]] = {
@@ -430,6 +455,14 @@ def complete_deal(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
             raise NotPaidOut
 
     move(deal_id=deal_id, action=Action.COMPLETE, actor=actor, at=at, guard=payout_is_confirmed)
+
+
+def _lock_version(deal_id: UUID, version: int | None, actor: Actor) -> None:
+    """Lock the deal; refuse who decides about another version of it than there is."""
+    deal = lock(deal_id)
+    permissions.check_visible(actor, deal)
+    if version is not None and deal.version != version:
+        raise DealMovedOn
 
 
 def _latest_creative(deal: Deal) -> Creative | None:

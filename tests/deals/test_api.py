@@ -7,18 +7,24 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
+from deals import services
+from deals.delivery.draft import Draft
 from deals.models import Brief, Deal, Hold
 from deals.moves import hold, lock
 from tests.advertmarket.conftest import sign_in
 
 from .market import (
+    ADVERTISER,
     ANNA,
     IVAN,
     OLEG,
+    OWNER,
     PRICE_NANO,
     REFUND_ADDRESS,
     SYSTEM,
@@ -251,6 +257,34 @@ def test_the_wrong_side_is_403_and_the_wrong_state_409(
     assert (body["currentStatus"], body["requestedTransition"]) == ("OFFER_PENDING", "SCHEDULE")
 
 
+def test_who_saw_an_earlier_version_decides_nothing(funded_market: FundedMarket) -> None:
+    deal_id = funded_market.submitted()
+    anna, path = sign_in(ANNA), f"/deals/{deal_id}"
+    seen = call(anna, "get", path).json()["version"]
+    funded_market.do(services.request_revision, deal_id, ADVERTISER, note="shorter")
+    other = Draft("Another ad")
+    funded_market.do(
+        services.submit_creative, deal_id, OWNER, draft=other, parts=funded_market.parts(other)
+    )
+
+    with nothing_changes():
+        stale = call(anna, "post", f"{path}/creative/approve", {"version": seen})
+    assert code(stale) == (409, "CONFLICT")
+    now = call(anna, "get", path).json()["version"]
+    approved = call(anna, "post", f"{path}/creative/approve", {"version": now})
+    assert approved.json()["status"] == "CREATIVE_APPROVED"
+
+
+def test_an_acceptance_of_an_earlier_version_is_refused(market: Market, oleg: Client) -> None:
+    deal_id = market.offer()
+
+    with nothing_changes(), pytest.raises(services.DealMovedOn):
+        market.do(services.accept_offer, deal_id, OWNER, version=0)
+    market.do(services.accept_offer, deal_id, OWNER, version=1)
+
+    assert market.status(deal_id) == "ACCEPTED"
+
+
 def test_limits_are_409(market: Market, anna: Client) -> None:
     body = {"channelId": market.channel_id, **NEW_DEAL}
     *taken, refused = [call(anna, "post", "/deals", body).json()["id"] for _ in range(6)]
@@ -279,6 +313,20 @@ def test_everybody_lists_their_own_deals(
     assert listed(ivan) == []
     page = anna.get("/api/v1/deals", {"limit": 2}).json()
     assert listed(anna, limit=2, cursor=page["nextCursor"]) == [str(draft)]
+
+
+def test_a_long_list_takes_no_more_queries(
+    market: Market, anna: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    market.offer()
+    with CaptureQueriesContext(connection) as one:
+        anna.get("/api/v1/deals")
+    for _ in range(3):
+        market.open_channel()
+        market.offer()
+
+    with django_assert_num_queries(len(one)):
+        assert len(anna.get("/api/v1/deals").json()["items"]) == 4
 
 
 def test_the_deposit_is_shown_with_link_and_qr(funded_market: FundedMarket) -> None:
