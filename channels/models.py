@@ -17,7 +17,7 @@ class Format(models.TextChoices):
 class Channel(models.Model):
     """A Telegram channel and who answers for it; the id is Telegram's.
 
-    `owner` registered it, `creator_id` is the creator as Telegram says, where it says. The person's
+    `owner` registered it, `creator_id` is the creator, if Telegram names one. The person's
     and the bot's rights were last seen to be good at `proved_at`. No message of the channel that we
     know of has an id above `last_message_id`.
     """

@@ -11,7 +11,9 @@ from advertmarket.actors import Actor
 from advertmarket.audit import services as audit
 from advertmarket.db import constraints, requires_transaction
 from advertmarket.errors import Code, DomainError
+from advertmarket.messaging.outbox import publish
 
+from .events import ChannelRegistered, channel_key
 from .models import Channel, Format, PricingRule
 from .ownership import OwnershipProof
 from .selectors import ChannelNotFound, Right, rights_of
@@ -37,6 +39,8 @@ def register_channel(
 ) -> int:
     """Register the channel for the person whom `proof` is about; return its id.
 
+    An event lets the channel's creator be told.
+
     Raises:
         AlreadyRegistered: it is here.
     """
@@ -49,7 +53,7 @@ def register_channel(
             topic=topic,
             language=language,
             owner_id=proof.user_id,
-            creator_id=proof.user_id if proof.user_is_creator else None,
+            creator_id=proof.creator_id,
             subscribers=proof.subscribers,
             created_at=at,
             proved_at=proof.proved_at,
@@ -60,9 +64,20 @@ def register_channel(
         object_type="channel",
         object_id=str(proof.channel_id),
         before=None,
-        after={"title": proof.title, "owner_is_creator": proof.user_is_creator},
+        after={
+            "title": proof.title,
+            "owner_id": proof.user_id,
+            "creator_id": proof.creator_id,
+        },
         at=at,
     )
+    registered = ChannelRegistered(
+        deal_id=channel_key(proof.channel_id),
+        channel_id=proof.channel_id,
+        owner_id=proof.user_id,
+        creator_id=proof.creator_id,
+    )
+    publish(registered, key=f"channel:{proof.channel_id}:registered:{at.isoformat()}", at=at)
     return proof.channel_id
 
 
@@ -74,8 +89,12 @@ def renew_proof(*, proof: OwnershipProof) -> None:
         return
     channel.title, channel.username = proof.title, proof.username
     channel.description, channel.subscribers = proof.description, proof.subscribers
-    channel.proved_at = proof.proved_at
-    channel.save(update_fields=["title", "username", "description", "subscribers", "proved_at"])
+    channel.proved_at, channel.creator_id = proof.proved_at, proof.creator_id
+    channel.save(
+        update_fields=[
+            *("title", "username", "description", "subscribers", "proved_at", "creator_id")
+        ]
+    )
 
 
 @requires_transaction

@@ -14,10 +14,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.events import PayoutAddressChanged
+from accounts.selectors import get_user
 from advertmarket.actors import Actor
 from advertmarket.messaging.events import Event
 from advertmarket.money import format_ton
 from advertmarket.telegram.links import app_link, deal_link
+from channels.events import ChannelRegistered
+from channels.selectors import get_channel
 from deals.events import CreativeSubmitted, DealEvent, RevisionRequested
 from deals.selectors import current_creative, get_deal
 from payments.events import SettlementConfirmed, SettlementStuck
@@ -88,6 +91,14 @@ def _draft(event: CreativeSubmitted) -> Facts:
 def _revision(event: RevisionRequested) -> Facts:
     creative = current_creative(event.deal_id, actor=_READER)
     return _deal(event, note=_escape(_cut(creative.revision_note, EXCERPT)))
+
+
+@facts_of.register
+def _channel(event: ChannelRegistered) -> Facts:
+    channel, registrar = get_channel(event.channel_id), get_user(event.owner_id)
+    name = f"{registrar.first_name} @{registrar.username}".removesuffix(" @")
+    values = {"channel": _escape(channel.title), "registrar": _escape(name)}
+    return Facts(values, app_link(f"channel_{event.channel_id}"))
 
 
 @facts_of.register

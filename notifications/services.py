@@ -34,7 +34,7 @@ def tell(*, event: Event, at: datetime) -> None:
     notices = [n for n in NOTICES if isinstance(event, n.event) and n.when(event)]
     for notice in notices:
         chat_id = notice.to(event)
-        if not _did_it(chat_id, event):
+        if chat_id is not None and not _did_it(chat_id, event):
             _deliver(notice, event, get_user(chat_id), at)
 
 

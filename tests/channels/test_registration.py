@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from advertmarket.audit.models import AuditEntry
+from advertmarket.messaging.models import OutboxMessage
 from channels.models import Channel, PricingRule
 from channels.selectors import Right, channels_of, get_channel, rights_of
 from sandbox.telegram.control import Telegram
@@ -87,7 +88,9 @@ def test_an_administrator_who_may_post_registers_it_too(
     assert register(sign_in(IVAN), channel_id).status_code == 201
 
     channel = Channel.objects.get()
-    assert (channel.owner_id, channel.creator_id) == (IVAN, None)
+    assert (channel.owner_id, channel.creator_id) == (IVAN, OLEG)
+    event = OutboxMessage.objects.get(event_type="CHANNEL_REGISTERED")
+    assert event.payload == {"channel_id": channel_id, "owner_id": IVAN, "creator_id": OLEG}
 
 
 @pytest.mark.parametrize(

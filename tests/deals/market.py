@@ -95,7 +95,7 @@ class Market:
             username="",
             description="",
             subscribers=500,
-            user_is_creator=True,
+            creator_id=OLEG,
             proved_at=timezone.now(),
         )
 

@@ -16,6 +16,7 @@ from advertmarket.messaging.models import ProcessedEvent
 from advertmarket.money import NANO_PER_TON
 from advertmarket.telegram.callbacks import unpack
 from advertmarket.telegram.models import OutgoingMessage
+from channels.events import ChannelRegistered
 from deals import events, services
 from deals.permissions import DealNotFound
 from notifications.catalogue import NOTICES
@@ -25,6 +26,7 @@ from payments.events import SettlementConfirmed
 from tests.notifications.life import (
     ADVERTISER,
     ANNA,
+    CHANNEL,
     OLEG,
     OWNER,
     begin,
@@ -80,10 +82,10 @@ def test_every_event_twice_is_told_once(deal_id: UUID) -> None:
     with transaction.atomic():
         services.reject_offer(deal_id=deal_id, actor=OWNER, at=timezone.now())
 
-    assert tell_all() == [Outcome.HANDLED] * 2
-    assert tell_all() == [Outcome.REPEATED] * 2
+    assert tell_all() == [Outcome.HANDLED] * 3
+    assert tell_all() == [Outcome.REPEATED] * 3
     ProcessedEvent.objects.all().delete()
-    assert tell_all() == [Outcome.HANDLED] * 2
+    assert tell_all() == [Outcome.HANDLED] * 3
 
     assert Delivery.objects.count() == OutgoingMessage.objects.count() == 2
     templates = Delivery.objects.order_by("id").values_list("template", "chat_id", "deal_id")
@@ -154,6 +156,33 @@ def test_changed_payout_address_is_told_as_about_money(deal_id: UUID) -> None:
     assert changed.about_money
 
 
+@transaction.atomic
+def channel_registered(*, creator_id: int | None) -> None:
+    event = ChannelRegistered(
+        deal_id=UUID(int=1), channel_id=CHANNEL, owner_id=OLEG, creator_id=creator_id
+    )
+    tell(event=event, at=timezone.now())
+
+
+def test_a_channels_creator_hears_who_registered_it(deal_id: UUID) -> None:
+    channel_registered(creator_id=ANNA)
+
+    [notice] = heard(ANNA)
+    assert notice.text.startswith(
+        "<b>Your channel News &amp; &lt;views&gt; was registered here by Oleg</b>"
+    )
+    assert heard(OLEG) == []
+
+
+@pytest.mark.parametrize("creator_id", [OLEG, None, 999])
+def test_nobody_is_told_of_their_own_channel_nor_strangers(
+    deal_id: UUID, creator_id: int | None
+) -> None:
+    channel_registered(creator_id=creator_id)
+
+    assert OutgoingMessage.objects.count() == 0
+
+
 def test_event_of_a_deal_that_is_not_there_is_refused(deal_id: UUID) -> None:
     missing = deal_event(events.OfferSubmitted, UUID(int=5))
 
@@ -221,6 +250,7 @@ def test_notices_about_money_are_marked() -> None:
     assert {n.template for n in NOTICES if n.about_money} == {
         "ESCROW_FUNDED",
         "DELIVERY_VERIFIED",
+        "CHANNEL_REGISTERED",
         "DEAL_HELD",
         "PAYOUT_SENT",
         "PAYOUT_UNCLAIMED",
