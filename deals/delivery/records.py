@@ -146,7 +146,10 @@ def record_search(*, attempt_id: int, searched_to: int) -> None:
 def record_unresolved(*, deal_id: UUID, lease: UUID, attempt_id: int, at: datetime) -> None:
     """Leave it to an operator whether the post is there: it is not where it should be."""
     deal = lock_leased(deal_id=deal_id, lease=lease)
-    note = "no answer when it was posted, and not found in the channel"
+    attempt = PostAttempt.objects.get(pk=attempt_id)
+    note = f"no answer when it was posted, and not found after message {attempt.known_message_id}"
+    if attempt.known_message_id == 0:
+        note = "no answer when it was posted; no message of the channel is known to search from"
     PostAttempt.objects.filter(pk=attempt_id, state=PostAttempt.State.STARTED).update(
         state=PostAttempt.State.UNRESOLVED, error=note, ended_at=at
     )

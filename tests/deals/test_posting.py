@@ -7,10 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.state import redis_state
 from advertmarket.telegram.content import Button, Media
+from channels import services as channel_services
 from channels.ownership import CannotAskTelegram
 from channels.selectors import get_channel
 from deals import services, sweeps
@@ -203,6 +205,33 @@ def test_what_cannot_be_found_is_left_to_an_operator(live_market: LiveMarket) ->
     assert (deal.status, deal.hold_reason) == ("SCHEDULED", "POST_UNRESOLVED")
     assert attempts(deal_id) == ["UNRESOLVED"]
     assert live_market.posts() == []
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_in_an_old_channel_a_lost_post_is_found_once_an_id_is_known(
+    live_market: LiveMarket, known: bool
+) -> None:
+    for number in range(25):
+        live_market.telegram.send(OLEG, f"news {number}", chat_id=live_market.channel_id)
+    deal_id = live_market.scheduled()
+    if known:  # what the bot is told of a post of Oleg's
+        with transaction.atomic():
+            channel_services.note_message(channel_id=live_market.channel_id, message_id=25)
+    live_market.telegram.fault(
+        "sendMessage", chat_id=live_market.channel_id, executes=True, lost=True
+    )
+
+    live_market.post()
+    with later(UNKNOWN):
+        live_market.post()
+
+    deal, posts = live_market.deal(deal_id), live_market.posts()
+    assert len(posts) == 26
+    if known:
+        assert (attempts(deal_id), deal.status) == (["POSTED"], "DELIVERY_VERIFYING")
+    else:
+        assert (attempts(deal_id), deal.hold_reason) == (["UNRESOLVED"], "POST_UNRESOLVED")
+        assert "no message of the channel is known" in deal.hold_note
 
 
 def test_a_search_goes_on_where_our_limits_stopped_it(
