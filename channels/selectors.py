@@ -23,6 +23,7 @@ __all__ = [
     "Right",
     "channels_of",
     "get_channel",
+    "get_listed",
     "list_channels",
     "rights_in",
     "rights_of",
@@ -74,15 +75,26 @@ class ChannelView:
 
 
 def get_channel(channel_id: int) -> ChannelView:
-    """Return a channel.
+    """Return a channel; also one that was removed, whose deals go on.
 
     Raises:
-        ChannelNotFound: it is not registered.
+        ChannelNotFound: it was never registered.
     """
     channel = Channel.objects.prefetch_related("pricing_rules").filter(id=channel_id).first()
     if channel is None:
         raise ChannelNotFound
     return _view(channel)
+
+
+def get_listed(channel_id: int) -> ChannelView:
+    """Return a channel that takes new deals.
+
+    Raises:
+        ChannelNotFound: it is not registered, or was removed.
+    """
+    if not Channel.objects.filter(id=channel_id, removed_at=None).exists():
+        raise ChannelNotFound
+    return get_channel(channel_id)
 
 
 def titles_of(channel_ids: Iterable[int]) -> dict[int, str]:
@@ -92,7 +104,7 @@ def titles_of(channel_ids: Iterable[int]) -> dict[int, str]:
 
 def list_channels(*, page: PageRequest) -> KeysetPage[ChannelView]:
     """Return channels, newest first."""
-    rows = Channel.objects.prefetch_related("pricing_rules")
+    rows = Channel.objects.prefetch_related("pricing_rules").filter(removed_at=None)
     return page.of(rows, order=("-created_at", "-id")).map(_view)
 
 

@@ -46,6 +46,12 @@ class PriceTooLow(DomainError):
     message = _("The price must be at least 1 TON.")
 
 
+class BriefStands(DomainError):
+    """The owner's side has been shown the brief."""
+
+    message = _("The brief cannot be changed once the offer is sent.")
+
+
 class ProofTooOld(DomainError):
     """Telegram must be asked again whether the owner still answers for the channel."""
 
@@ -116,7 +122,7 @@ def create_deal(
         PriceTooLow: below 1 TON.
         TooManyActiveDeals: as many of the advertiser's are under way as may be.
     """
-    channel = channels.get_channel(channel_id)
+    channel = channels.get_listed(channel_id)
     if price_nano < NANO_PER_TON:
         raise PriceTooLow
     advertiser_id = int(actor.id)
@@ -136,14 +142,31 @@ def create_deal(
 
 
 @requires_transaction
+def change_brief(*, deal_id: UUID, brief: BriefText, actor: Actor, at: datetime) -> None:
+    """The advertiser asks for something else, as long as the offer is not sent.
+
+    Raises:
+        DealNotFound, NotAllowed: the actor is not the deal's advertiser.
+        BriefStands: it is sent.
+    """
+    deal = lock(deal_id)
+    permissions.check_advertiser(actor, deal)
+    if deal.status != Status.DRAFT:
+        raise BriefStands
+    Brief.objects.filter(deal=deal).update(**asdict(brief))
+
+
+@requires_transaction
 def submit_offer(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
     """The advertiser sends the offer to the channel's owner.
 
     Raises:
+        ChannelNotFound: the channel was removed.
         TooManyNewDeals: the channel got as many offers today as it may get.
     """
 
     def channel_takes_more(deal: Deal) -> None:
+        channels.get_listed(deal.channel_id)
         check_new_offers(channel_id=deal.channel_id, at=at)
 
     move(

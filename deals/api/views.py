@@ -16,12 +16,13 @@ from deals.delivery.calls import rehearse
 from deals.delivery.content import Parts
 from deals.delivery.draft import Draft
 from deals.lifecycle import Action
-from deals.models import Creative
+from deals.models import Brief, Creative
 from deals.selectors import DealView, EscrowAndPayout, TimelineEntry
 from deals.services import BriefText
 from payments.selectors import DepositInstructions
 
 from .serializers import (
+    BriefSerializer,
     CreativeSerializer,
     DealFilterSerializer,
     DealSerializer,
@@ -74,6 +75,23 @@ class DealDetailView(DealApiView):
     def get(self, deal_id: UUID) -> DealView:
         """Return the deal."""
         return self.deal(deal_id)
+
+
+class DealBriefView(DealApiView):
+    """What the advertiser asks for."""
+
+    @query(answer=BriefSerializer)
+    def get(self, deal_id: UUID) -> Brief:
+        """Return the brief."""
+        return self.deal(deal_id).brief
+
+    @command(body=BriefSerializer, answer=BriefSerializer)
+    def post(self, body: Data, deal_id: UUID) -> Brief:
+        """Change the brief, before the offer is sent."""
+        services.change_brief(
+            deal_id=deal_id, brief=BriefText(**body), actor=self.actor, at=self.at
+        )
+        return self.deal(deal_id).brief
 
 
 class DealSubmitView(DealApiView):

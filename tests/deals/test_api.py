@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from channels import services as channel_services
 from deals import services
 from deals.delivery.draft import Draft
 from deals.models import Brief, Deal, Hold
@@ -151,6 +152,40 @@ def test_an_unknown_channel(market: Market, anna: Client) -> None:
     assert code(answer) == (404, "CHANNEL_NOT_FOUND")
 
 
+def test_a_brief_may_change_until_the_offer_is_sent(
+    market: Market, anna: Client, oleg: Client
+) -> None:
+    deal_id = market.draft()
+    wanted = {**NEW_DEAL["brief"], "text": "Tell them more"}  # type: ignore[dict-item]
+
+    changed = call(anna, "post", f"/deals/{deal_id}/brief", wanted)
+
+    assert changed.status_code == 200, changed.content
+    assert changed.json()["text"] == "Tell them more"
+    assert code(call(oleg, "get", f"/deals/{deal_id}/brief")) == (404, "DEAL_NOT_FOUND")
+    market.do(services.submit_offer, deal_id, ADVERTISER)
+    for client, status in ((anna, 409), (oleg, 403)):
+        with nothing_changes():
+            answer = call(client, "post", f"/deals/{deal_id}/brief", NEW_DEAL["brief"])
+        assert answer.status_code == status
+        assert call(client, "get", f"/deals/{deal_id}/brief").json() == changed.json()
+
+
+def test_a_removed_channel_gets_no_new_deals(market: Market, anna: Client) -> None:
+    draft, offer = market.draft(), market.offer()
+    with transaction.atomic():
+        channel_services.remove_channel(
+            channel_id=market.channel_id, actor=OWNER, at=timezone.now()
+        )
+
+    with nothing_changes():
+        submitted = call(anna, "post", f"/deals/{draft}/submit")
+        drafted = call(anna, "post", "/deals", {"channelId": market.channel_id, **NEW_DEAL})
+    assert code(submitted) == code(drafted) == (404, "CHANNEL_NOT_FOUND")
+    market.do(services.accept_offer, offer, OWNER)
+    assert call(anna, "get", f"/deals/{offer}").json()["status"] == "ACCEPTED"
+
+
 def test_an_offer_reaches_the_owner_who_rejects_it(
     market: Market, anna: Client, oleg: Client
 ) -> None:
@@ -203,6 +238,8 @@ def test_a_hold_is_shown_without_what_is_noted_for_operators(
     ("method", "path", "body"),
     [
         ("get", "", None),
+        ("get", "/brief", None),
+        ("post", "/brief", {"text": "x"}),
         ("get", "/timeline", None),
         ("get", "/deposit", None),
         ("get", "/escrow", None),
