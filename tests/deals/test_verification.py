@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -23,6 +25,22 @@ LONG = "word " * 40
 AD = Draft(LONG + "https://example.com", buttons=(Button("Order", url="https://a.example/"),))
 ORDER = [[{"text": "Order", "url": "https://a.example/"}]]
 OTHER = [[{"text": "Order", "url": "https://evil.example/"}]]
+
+
+class Dice(random.Random):
+    """Throws the middle of what it may."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
+
+    def randint(self, a: int, b: int) -> int:
+        return a
+
+
+@pytest.fixture(autouse=True)
+def the_surprise_is_after_12_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no test meets a look that it did not expect."""
+    monkeypatch.setattr(secrets, "SystemRandom", Dice)
 
 
 def edit(**fields: Any) -> Callable[[LiveMarket, int], object]:
@@ -66,7 +84,7 @@ def test_an_ad_that_stays_earns_the_payout(live_market: LiveMarket) -> None:
     while (at := live_market.next_check_at(deal_id)) != ends_at:
         with later(at):
             looks += live_market.check_all()
-    assert looks in {5, 6}
+    assert looks == 5
     assert live_market.status(deal_id) == "DELIVERY_VERIFYING"
     assert_nothing_is_paid(deal_id)
     with later(at):
@@ -135,9 +153,6 @@ def test_looks_after_an_outage_say_nothing_of_it(
     deal_id = live_market.published(AD)
     published_at = live_market.deal(deal_id).published_at
     assert published_at is not None
-    PlannedCheck.objects.filter(deal_id=deal_id).exclude(
-        planned_at__in=[published_at + timedelta(hours=hours) for hours in (1, 4, 8, 16, 24)]
-    ).delete()  # the random ones
     with later(published_at + timedelta(hours=1)):
         live_market.check_all()
 
@@ -459,7 +474,7 @@ def test_our_own_limits_are_no_look(
 
     assert verdicts(deal_id) == ["PASSED"] * 3
     waiting = PlannedCheck.objects.filter(deal_id=deal_id, done_at=None)
-    assert waiting.count() in {3, 4}
+    assert waiting.count() == 3
     assert live_market.deal(deal_id).held_at is None
 
 
