@@ -172,3 +172,9 @@ def payout_destination(*, user_id: int, at: datetime) -> Destination | None:
     if at < given.effective_at:
         raise AddressCoolingDown(given.effective_at)
     return Destination(given.address, given.comment)
+
+
+def stored_destination(*, user_id: int, field: str) -> Destination | None:
+    """Return the address that `services.store_address` keeps in a field of the vault."""
+    value = vault.read(user_id=user_id, field=field)
+    return Destination(value["address"], value["comment"]) if value else None

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .environment import Environment, Network, refuse
 from .logging import logging_config
+from .money import NANO_PER_TON
 
 django_stubs_ext.monkeypatch()
 
@@ -231,6 +232,12 @@ TON_WALLET_PUBLIC_KEY = env.text("TON_WALLET_PUBLIC_KEY", hint=_GENERATE)
 TON_WALLET_MNEMONIC = env.text("TON_WALLET_MNEMONIC", hint=_GENERATE)
 if TON_WALLET_MNEMONIC and PROCESS_ROLE not in {"signer", "manage", "build"}:
     refuse("TON_WALLET_MNEMONIC", f"must not be known to the {PROCESS_ROLE}", "only to the signer")
+SIGNING_LIMITS_NANO = {
+    "transfer": env.number("SIGNING_LIMIT_TRANSFER_TON", 10_000, minimum=1) * NANO_PER_TON,
+    "hour": env.number("SIGNING_LIMIT_HOUR_TON", 50_000, minimum=1) * NANO_PER_TON,
+    "day": env.number("SIGNING_LIMIT_DAY_TON", 200_000, minimum=1) * NANO_PER_TON,
+}
+TREASURY_COLD_ADDRESS = env.text("TREASURY_COLD_ADDRESS", "")
 TON_READER_POLL_S = env.seconds("TON_READER_POLL_S", 1.0)
 
 # --- Telegram ---------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ def balances_are_sums_of_postings() -> Iterator[Finding]:
         cursor.execute(
             "SELECT code, balance.balance_nano, coalesce(entries.sum_nano, 0) FROM"
             " (SELECT account AS code, sum(credit_nano - debit_nano) AS sum_nano"
-            "  FROM ledger_entries WHERE account NOT IN ('EXTERNAL_TON', 'NETWORK_FEES')"
+            "  FROM ledger_entries"
+            "  WHERE account NOT IN ('EXTERNAL_TON', 'NETWORK_FEES', 'IN_TRANSIT')"
             "  GROUP BY account) AS entries"
             " FULL JOIN account_balances AS balance USING (code)"
             " WHERE balance.balance_nano IS DISTINCT FROM coalesce(entries.sum_nano, 0)"
