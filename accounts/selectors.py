@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from advertmarket.errors import Code, DomainError
 
 from . import vault
-from .models import PayoutAddress, Session, TelegramUser
+from .models import Operator, PayoutAddress, Session, TelegramUser
 from .tokens import InvalidToken, read_token
 
 PAYOUT_ADDRESS = "payout_address"
@@ -178,3 +178,9 @@ def stored_destination(*, user_id: int, field: str) -> Destination | None:
     """Return the address that `services.store_address` keeps in a field of the vault."""
     value = vault.read(user_id=user_id, field=field)
     return Destination(value["address"], value["comment"]) if value else None
+
+
+def operator_may(operator_id: int, permission: str) -> bool:
+    """Return whether an active operator has a permission, such as "payments.operate_money"."""
+    operator = Operator.objects.filter(pk=operator_id, is_active=True).first()
+    return operator is not None and operator.has_perm(permission)

@@ -117,7 +117,7 @@ def set_refund_destination(
         EscrowNotEmpty: money has arrived, so the address no longer changes by itself.
     """
     raw = parse_address(address, network=settings.TON_NETWORK)
-    escrow = _lock(reference)
+    escrow = lock_escrow(reference)
     if escrow.funded_nano is not None or pays_the_price(escrow):
         raise EscrowNotEmpty
     field = REFUND_FIELD.format(reference=reference)
@@ -143,7 +143,7 @@ def close_escrow(*, reference: UUID, expired: bool = False, actor: Actor, at: dt
         EscrowNotEmpty: a deposit has arrived that pays the price, or may once it is decided.
         ChainBehind: the payment deadline has passed, and the chain is not read that far.
     """
-    escrow = _lock(reference)
+    escrow = lock_escrow(reference)
     if escrow.state in (Escrow.State.CLOSED, Escrow.State.EXPIRED):
         return
     # The cursor first: the reader commits both together, so what it has read is then seen below.
@@ -300,13 +300,15 @@ def _owe_refund(escrow: Escrow, nano: int, at: dt.datetime) -> None:
 
 
 def _lock_funded(reference: UUID, *, or_decided: Escrow.State) -> Escrow:
-    escrow = _lock(reference)
+    escrow = lock_escrow(reference)
     if escrow.state not in (Escrow.State.FUNDED, or_decided):
         raise EscrowNotFunded(state=escrow.state)
     return escrow
 
 
-def _lock(reference: UUID) -> Escrow:
+@requires_transaction
+def lock_escrow(reference: UUID) -> Escrow:
+    """Return the escrow of a deal, locked until the database transaction ends."""
     return (
         Escrow.objects.select_for_update(no_key=True, of=("self",))
         .select_related("wallet")

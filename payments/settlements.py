@@ -15,9 +15,12 @@ from .chart import DUST_WRITEOFF
 from .events import EscrowSettled, SettlementConfirmed, SettlementDue, SettlementStuck
 from .ledger import Line
 from .models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
-from .transfers import source_of
+from .transfers import REFUNDS, source_of
 
 EXECUTE = "payments.tasks.execute_settlements"
+
+TREASURY_REFERENCE = UUID(int=0)
+"""Stands for the deal in a settlement of the treasury's own."""
 
 DECISIONS = (Settlement.Kind.PAYOUT, Settlement.Kind.REFUND)
 """What a decision on an escrow owes."""
@@ -130,6 +133,22 @@ def try_anew(*, settlement: Settlement, why: str, at: dt.datetime) -> None:
 
 
 @requires_transaction
+def requeue(*, settlement: Settlement, more_attempts: int, at: dt.datetime) -> None:
+    """An operator wants a locked settlement tried at once, up to so many times more."""
+    sent = settlement.chain_transactions.filter(broadcast_at__isnull=False).count()
+    settlement.attempts_allowed = sent + more_attempts
+    settlement.save(update_fields=["attempts_allowed"])
+    move(
+        settlement=settlement,
+        state=Settlement.State.QUEUED,
+        waiting_for="the executor",
+        due_at=at,
+        at=at,
+    )
+    wake_after_commit(EXECUTE)
+
+
+@requires_transaction
 def give_up(*, settlement: Settlement, reason: str, at: dt.datetime) -> None:
     """Nothing more happens by itself: an operator must act."""
     _stop(settlement, Settlement.State.NEEDS_OPERATOR, reason, at)
@@ -190,8 +209,11 @@ def cancel(*, settlement: Settlement, why: str, at: dt.datetime) -> None:
 
 @requires_transaction
 def write_off(*, settlement: Settlement, actor: Actor, at: dt.datetime) -> None:
-    """Give up a locked refund, or a sweep, that its fee would eat."""
-    if settlement.kind != Settlement.Kind.COMMISSION_SWEEP:
+    """Give up a locked settlement that its fee would eat; a refund's money is then the platform's.
+
+    Of a transfer of the platform's own money nothing is posted: it stays where it is.
+    """
+    if settlement.kind in REFUNDS:
         ledger.post(
             kind=Journal.Kind.DUST_WRITEOFF,
             key=f"writeoff:{settlement.pk}",
