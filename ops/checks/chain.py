@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-from django.db import connection
 
 from . import Finding, Severity, check
+from .query import rows
 
 _LANDED_WITHOUT_JOURNALS = """
 SELECT wallet.address, chain.lt, expected.kind, expected.nano, journal.nano
@@ -61,11 +59,10 @@ SELECT booked.kind, booked.nano, coalesce(expected.nano, 0) FROM (
 """
 
 _PAID_TWICE_OR_UNOWED = """
-SELECT coalesce(settlement_id::text, 'wallet ' || wallet_id), count(*)
+SELECT coalesce(settlement_id::text, 'wallet ' || wallet_id) AS subject, count(*)
   FROM ton_transactions
  WHERE direction = 'OUT' AND state IN ('LANDED', 'CONFIRMED', 'FOREIGN', 'ADOPTED')
- GROUP BY settlement_id, CASE WHEN settlement_id IS NULL THEN wallet_id END
-HAVING settlement_id IS NULL OR count(*) > 1
+ GROUP BY subject, settlement_id IS NULL HAVING settlement_id IS NULL OR count(*) > 1
 """
 
 _RESERVES = """
@@ -86,38 +83,47 @@ SELECT wallet.subwallet, wallet.balance_nano, coalesce(last.chain_balance_nano, 
 @check(2, Severity.CRITICAL)
 def chain_transactions_have_their_journals() -> Iterator[Finding]:
     """What each chain transaction moved is booked under its key, and nothing else is."""
-    for address, lt, kind, chain_nano, books_nano in _rows(_LANDED_WITHOUT_JOURNALS):
+    for address, lt, kind, chain_nano, books_nano in rows(_LANDED_WITHOUT_JOURNALS):
         yield Finding(f"{address}:{lt}", f"{kind}: chain {chain_nano}, books {books_nano or 0}")
-    for (key,) in _rows(_JOURNALS_WITHOUT_CHAIN):
+    for (key,) in rows(_JOURNALS_WITHOUT_CHAIN):
         yield Finding(key, "a journal of a chain transaction that is not known")
+    for booked_nano, sent_nano, received_nano in rows(_IN_TRANSIT):
+        if booked_nano != sent_nano - received_nano:
+            yield Finding("IN_TRANSIT", f"{booked_nano}, sent {sent_nano}, came {received_nano}")
 
 
 @check(7, Severity.HIGH)
 def fees_are_what_the_chain_took() -> Iterator[Finding]:
     """NETWORK_FEES holds all own chain transactions' fees, less what refunds withheld."""
-    for kind, books_nano, chain_nano in _rows(_FEES):
+    for kind, books_nano, chain_nano in rows(_FEES):
         yield Finding("NETWORK_FEES", f"{kind}: chain {chain_nano}, books {books_nano}")
+
+
+_IN_TRANSIT = """
+SELECT (SELECT coalesce(sum(debit_nano - credit_nano), 0) FROM ledger_entries
+         WHERE account = 'IN_TRANSIT'),
+       (SELECT coalesce(sum(attempt.sent_nano), 0) FROM ton_transactions attempt
+         JOIN settlements settlement ON settlement.id = attempt.settlement_id
+        WHERE settlement.kind IN ('COMMISSION_SWEEP', 'GAS_TOPUP')
+          AND attempt.state IN ('LANDED', 'CONFIRMED', 'ADOPTED')),
+       (SELECT coalesce(sum(chain.received_nano), 0) FROM ton_transactions chain
+         JOIN wallets sender ON sender.address = chain.source
+        WHERE chain.direction = 'IN')
+"""
 
 
 @check(11, Severity.CRITICAL)
 def every_out_is_owed_once() -> Iterator[Finding]:
     """At most one unbounced OUT per settlement, and no OUT without one."""
-    for subject, count in _rows(_PAID_TWICE_OR_UNOWED):
+    for subject, count in rows(_PAID_TWICE_OR_UNOWED):
         yield Finding(subject, f"{count} transfers landed")
 
 
 @check(15, Severity.CRITICAL)
 def wallets_hold_what_the_books_say() -> Iterator[Finding]:
     """For each own wallet, the books equal its balance after its last booked chain transaction."""
-    for subwallet, running_nano, chain_nano, books_nano in _rows(_RESERVES):
+    for subwallet, running_nano, chain_nano, books_nano in rows(_RESERVES):
         yield Finding(
             f"wallet {subwallet}",
             f"chain {chain_nano}, books {books_nano}, running balance {running_nano}",
         )
-
-
-def _rows(query: str) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        rows: list[Any] = cursor.fetchall()
-    return rows
