@@ -182,6 +182,7 @@ def test_the_refund_address_is_kept_in_the_vault(bank: Bank) -> None:
     assert vault.read(user_id=ADVERTISER_ID, field=field) == {
         "address": wallet.raw_address,
         "comment": "memo",
+        "proved_at": None,
     }
 
 
