@@ -270,13 +270,7 @@ def set_payout_address(
 
 @requires_transaction
 def store_address(
-    *,
-    user_id: int,
-    field: str,
-    address: str,
-    comment: str = "",
-    typed_by_hand: bool = True,
-    at: datetime,
+    *, user_id: int, field: str, address: str, comment: str = "", typed_by_hand: bool, at: datetime
 ) -> AddressView:
     """Keep a TON address, its comment and when it was proved in a field of the vault; return them.
 

@@ -6,14 +6,13 @@ import datetime as dt
 from typing import ClassVar
 from uuid import UUID
 
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts import services as accounts
+from accounts.selectors import AddressView
 from advertmarket.actors import Actor
 from advertmarket.db import constraints, requires_transaction
 from advertmarket.errors import Code, DomainError
-from advertmarket.ton_address import parse_address
 
 from . import ledger, settlements
 from .chart import PerDeal
@@ -96,27 +95,36 @@ def open_escrow(
 
 @requires_transaction
 def set_refund_destination(
-    *, reference: UUID, user_id: int, address: str, comment: str, actor: Actor, at: dt.datetime
-) -> None:
-    """Keep, in the PII vault, where a refund of this deal would go.
+    *,
+    reference: UUID,
+    user_id: int,
+    address: str,
+    comment: str,
+    typed_by_hand: bool,
+    actor: Actor,
+    at: dt.datetime,
+) -> AddressView:
+    """Keep, in the PII vault, where a refund of this deal would go; return it.
 
     Raises:
         InvalidTonAddress: the address is not usable on this network.
+        AddressNotProved: the user neither proved it nor confirms that it is typed by hand.
         EscrowNotEmpty: money has arrived, so the address no longer changes by itself.
     """
-    raw = parse_address(address, network=settings.TON_NETWORK)
     escrow = _lock(reference)
     if _has_paid(escrow):
         raise EscrowNotEmpty
-    accounts.store_address(
+    given = accounts.store_address(
         user_id=user_id,
         field=REFUND_FIELD.format(reference=reference),
-        address=raw,
+        address=address,
         comment=comment,
+        typed_by_hand=typed_by_hand,
         at=at,
     )
     escrow.refund_user_id = user_id
     escrow.save(update_fields=["refund_user_id"])
+    return given
 
 
 @requires_transaction
