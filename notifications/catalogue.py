@@ -179,6 +179,20 @@ NOTICES = (
             "change the address back in the app and write to support at once."
         ),
         about_money=True,
+        when=lambda event: event.proved,
+    ),
+    Notice(
+        "PAYOUT_ADDRESS_CHANGED",
+        PayoutAddressChanged,
+        _user,
+        _(
+            "<b>Your payouts go to {address}</b> from {effective_at} on.\n\nThe address was typed "
+            "by hand and is not proved: money sent to a wrong address is lost. Check it, or "
+            "connect its wallet in the app.\n\nIf that was not you, change the address back in "
+            "the app and write to support at once."
+        ),
+        about_money=True,
+        when=lambda event: not event.proved,
     ),
     Notice(
         "DEAL_CANCELLED",

@@ -10,11 +10,10 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts import services as accounts
-from accounts.selectors import Destination, stored_destination
+from accounts.selectors import AddressView, stored_destination
 from advertmarket.actors import Actor
 from advertmarket.db import constraints, requires_transaction
 from advertmarket.errors import Code, DomainError
-from advertmarket.ton_address import parse_address
 
 from . import ledger, settlements
 from .chart import PerDeal
@@ -105,30 +104,44 @@ def open_escrow(
 
 @requires_transaction
 def set_refund_destination(
-    *, reference: UUID, user_id: int, address: str, comment: str, actor: Actor, at: dt.datetime
-) -> None:
-    """Keep, in the PII vault, where a refund of this deal would go.
+    *,
+    reference: UUID,
+    user_id: int,
+    address: str,
+    comment: str,
+    typed_by_hand: bool,
+    actor: Actor,
+    at: dt.datetime,
+) -> AddressView:
+    """Keep, in the PII vault, where a refund of this deal would go; return it.
 
     The first address counts at once; a changed one after PAYOUT_ADDRESS_COOL_DOWN_S, as with
     payouts.
 
     Raises:
         InvalidTonAddress: the address is not usable on this network.
+        AddressNotProved: the user neither proved it nor confirms that it is typed by hand.
         EscrowNotEmpty: money has arrived, so the address no longer changes by itself.
     """
-    raw = parse_address(address, network=settings.TON_NETWORK)
     escrow = lock_escrow(reference)
     if escrow.funded_nano is not None or pays_the_price(escrow):
         raise EscrowNotEmpty
     field = REFUND_FIELD.format(reference=reference)
     before = stored_destination(user_id=user_id, field=field)
-    if before == Destination(raw, comment):
-        return
-    accounts.store_address(user_id=user_id, field=field, address=raw, comment=comment, at=at)
-    cool_down_s = settings.PAYOUT_ADDRESS_COOL_DOWN_S if before else 0
-    escrow.refund_user_id = user_id
-    escrow.refund_effective_at = at + dt.timedelta(seconds=cool_down_s)
-    escrow.save(update_fields=["refund_user_id", "refund_effective_at"])
+    given = accounts.store_address(
+        user_id=user_id,
+        field=field,
+        address=address,
+        comment=comment,
+        typed_by_hand=typed_by_hand,
+        at=at,
+    )
+    if before is None or (before.address, before.comment) != (given.address, given.comment):
+        cool_down_s = settings.PAYOUT_ADDRESS_COOL_DOWN_S if before else 0
+        escrow.refund_user_id = user_id
+        escrow.refund_effective_at = at + dt.timedelta(seconds=cool_down_s)
+        escrow.save(update_fields=["refund_user_id", "refund_effective_at"])
+    return given
 
 
 @requires_transaction
