@@ -122,3 +122,21 @@ def test_short_way_of_the_web_server_checks_the_secret_too(web: str) -> None:
     assert "X-Correlation-Id" in answer.headers
     assert "Set-Cookie" not in answer.headers
     assert Update.objects.get().id == 1
+
+
+def test_short_way_is_as_secure_as_the_long_one(web: str) -> None:
+    def headers(path: str) -> dict[str, str]:
+        answer = httpx.post(f"{web}{path}", headers={"X-Forwarded-Proto": "https"})
+        return {name: answer.headers[name] for name in due}
+
+    due = [
+        "Strict-Transport-Security",
+        "X-Content-Type-Options",
+        "Referrer-Policy",
+        "Cross-Origin-Opener-Policy",
+    ]
+    short, long = headers("/api/v1/bot/webhook"), headers("/api/v1/nothing")
+
+    assert short == long
+    assert short["X-Content-Type-Options"] == "nosniff"
+    assert short["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
