@@ -102,3 +102,11 @@ def test_every_page_of_the_product_searches_without_a_fault(olga: Client) -> Non
                 path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
                 assert olga.get(path, {"q": term}).status_code == 200, (path, term)
     assert TelegramUser in admin.site._registry
+
+
+def test_the_search_box_finds_pages(olga: Client) -> None:
+    for _ in range(2):
+        answer = olga.get("/admin/search/", {"s": "telegram users"})
+
+        assert answer.status_code == 200
+        assert "/admin/accounts/telegramuser/" in answer.content.decode()
