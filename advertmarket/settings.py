@@ -147,6 +147,9 @@ WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1)
 WEB_THREADS = env.number("WEB_THREADS", 16, minimum=1)
 SHUTDOWN_DRAIN_S = env.seconds("SHUTDOWN_DRAIN_S", 5.0)
 
+# the admin's search box would show results of 5 minutes ago; nothing else asks for a cache
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+
 # --- PostgreSQL -------------------------------------------------------------------------------
 _STATEMENT_TIMEOUT_S = {"web": 30, "manage": 0, "build": 0}.get(PROCESS_ROLE, 300)
 """Nobody waits for a page longer; a migration or a check by hand takes what it takes."""
@@ -183,24 +186,13 @@ DATABASES = {
     }
 }
 
-# --- Redis: database 0 holds the pause flag and heartbeats; clearing 1 or 2 never touches it ----
+# --- Redis: database 0 holds the pause flag, heartbeats and limits; clearing 2 never touches it ---
 REDIS_HOST = env.text("REDIS_HOST", "redis")
 REDIS_PORT = env.number("REDIS_PORT", 6379)
 REDIS_PASSWORD = env.text("REDISCLI_AUTH")
 _redis_login = f":{quote(REDIS_PASSWORD, safe='')}@" if REDIS_PASSWORD else ""
 _redis_url = f"redis://{_redis_login}{REDIS_HOST}:{REDIS_PORT}"
 REDIS_STATE_URL = f"{_redis_url}/0"
-CACHES = {
-    "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": f"{_redis_url}/1",
-        "OPTIONS": {
-            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
-            "SOCKET_CONNECT_TIMEOUT": 1,
-            "SOCKET_TIMEOUT": 1,
-        },
-    }
-}
 CELERY_BROKER_URL = f"{_redis_url}/2"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5}
