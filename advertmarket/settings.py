@@ -13,6 +13,8 @@ from urllib.parse import quote
 import django_stubs_ext
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from .environment import Environment, Network, refuse
 from .logging import logging_config
@@ -147,9 +149,6 @@ WEB_WORKERS = env.number("WEB_WORKERS", 2, minimum=1)
 WEB_THREADS = env.number("WEB_THREADS", 16, minimum=1)
 SHUTDOWN_DRAIN_S = env.seconds("SHUTDOWN_DRAIN_S", 5.0)
 
-# the admin's search box would show results of 5 minutes ago; nothing else asks for a cache
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
-
 # --- PostgreSQL -------------------------------------------------------------------------------
 _STATEMENT_TIMEOUT_S = {"web": 30, "manage": 0, "build": 0}.get(PROCESS_ROLE, 300)
 """Nobody waits for a page longer; a migration or a check by hand takes what it takes."""
@@ -193,6 +192,23 @@ REDIS_PASSWORD = env.text("REDISCLI_AUTH")
 _redis_login = f":{quote(REDIS_PASSWORD, safe='')}@" if REDIS_PASSWORD else ""
 _redis_url = f"redis://{_redis_login}{REDIS_HOST}:{REDIS_PORT}"
 REDIS_STATE_URL = f"{_redis_url}/0"
+REDIS_TIMEOUT_S = 1.0
+CACHES = {
+    # the admin's search box would show results of 5 minutes ago; nothing else asks for a cache
+    "default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    "state": {  # not used as a cache: advertmarket.state takes its connections from here
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_STATE_URL,
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_S,
+            "SOCKET_TIMEOUT": REDIS_TIMEOUT_S,
+            "CONNECTION_POOL_KWARGS": {
+                "decode_responses": True,
+                "retry": Retry(NoBackoff(), 1),
+            },
+        },
+    },
+}
 CELERY_BROKER_URL = f"{_redis_url}/2"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5}
