@@ -37,6 +37,19 @@ class ChannelSerializer(CamelSerializer):
     created_at = serializers.DateTimeField()
 
 
+class PriceSerializer(CamelSerializer):
+    """What an ad costs."""
+
+    price_nano = NanoField(minimum=NANO_PER_TON)
+
+
+class ListingSerializer(CamelSerializer):
+    """Where a channel's listing belongs."""
+
+    topic = serializers.CharField(max_length=64, allow_blank=True)
+    language = serializers.CharField(max_length=8, allow_blank=True)
+
+
 class NewChannelSerializer(CamelSerializer):
     """The channel's "@name" or its numeric id, and where its listing belongs."""
 
@@ -72,18 +85,29 @@ class ChannelsView(ApiView):
             actor=self.actor,
             at=self.at,
         )
-        return selectors.get_channel(channel_id)
+        return selectors.get_listed(channel_id)
 
 
 class ChannelDetailView(ApiView):
     """One channel."""
 
-    read_limit = limits.CHANNEL_SEARCH
+    read_limit, write_limit = limits.CHANNEL_SEARCH, limits.DEALS_WRITE
 
     @query(answer=ChannelSerializer)
     def get(self, channel_id: int) -> ChannelView:
         """Return the channel."""
-        return selectors.get_channel(channel_id)
+        return selectors.get_listed(channel_id)
+
+    @command(body=ListingSerializer, answer=ChannelSerializer)
+    def put(self, body: Data, channel_id: int) -> ChannelView:
+        """Change the topic and the language of the listing; Telegram tells the rest."""
+        services.update_listing(channel_id=channel_id, **body, actor=self.actor, at=self.at)
+        return selectors.get_listed(channel_id)
+
+    @command()
+    def delete(self, channel_id: int) -> None:
+        """Take the channel off the list; deals under way go on."""
+        services.remove_channel(channel_id=channel_id, actor=self.actor, at=self.at)
 
 
 class ChannelPricingView(ApiView):
@@ -94,7 +118,7 @@ class ChannelPricingView(ApiView):
     @query(answer=ChannelSerializer)
     def get(self, channel_id: int) -> ChannelView:
         """Return the channel with its prices."""
-        return selectors.get_channel(channel_id)
+        return selectors.get_listed(channel_id)
 
     @command(body=PricingSerializer, answer=ChannelSerializer, status=201)
     def post(self, body: Data, channel_id: int) -> ChannelView:
@@ -106,4 +130,29 @@ class ChannelPricingView(ApiView):
             actor=self.actor,
             at=self.at,
         )
-        return selectors.get_channel(channel_id)
+        return selectors.get_listed(channel_id)
+
+
+class ChannelPriceView(ApiView):
+    """What a channel asks for ads of one format."""
+
+    write_limit = limits.DEALS_WRITE
+
+    @command(body=PriceSerializer, answer=ChannelSerializer)
+    def put(self, body: Data, channel_id: int, ad_format: str) -> ChannelView:
+        """Set the price of the format."""
+        services.set_price(
+            channel_id=channel_id,
+            format=ad_format,
+            price_nano=body["price_nano"],
+            actor=self.actor,
+            at=self.at,
+        )
+        return selectors.get_listed(channel_id)
+
+    @command()
+    def delete(self, channel_id: int, ad_format: str) -> None:
+        """Offer the format no more."""
+        services.withdraw_price(
+            channel_id=channel_id, format=ad_format, actor=self.actor, at=self.at
+        )

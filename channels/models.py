@@ -17,9 +17,9 @@ class Format(models.TextChoices):
 class Channel(models.Model):
     """A Telegram channel and who answers for it; the id is Telegram's.
 
-    `owner` registered it, `creator_id` is the creator as Telegram says, where it says. The person's
+    `owner` registered it, `creator_id` is the creator, if Telegram names one. The person's
     and the bot's rights were last seen to be good at `proved_at`. No message of the channel that we
-    know of has an id above `last_message_id`.
+    know of has an id above `last_message_id`. One with `removed_at` gets no new deals.
     """
 
     id = models.BigIntegerField(primary_key=True)
@@ -34,10 +34,17 @@ class Channel(models.Model):
     last_message_id = models.BigIntegerField(default=0)
     created_at = models.DateTimeField()
     proved_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "channels"
-        indexes = [models.Index(fields=["-created_at", "-id"], name="channel_newest_first")]
+        indexes = [
+            models.Index(
+                fields=["-created_at", "-id"],
+                name="channel_newest_first",
+                condition=Q(removed_at=None),
+            )
+        ]
         constraints = [
             models.CheckConstraint(name="channel_id_negative", condition=Q(id__lt=0)),
         ]

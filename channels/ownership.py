@@ -72,7 +72,10 @@ class CannotAskTelegram(DomainError):
 
 @dataclass(frozen=True)
 class OwnershipProof:
-    """What Telegram said of a channel and of the person `user_id` in it, at `proved_at`."""
+    """What Telegram said of a channel and of the person `user_id` in it, at `proved_at`.
+
+    `creator_id` is None where Telegram names no creator.
+    """
 
     channel_id: int
     user_id: int
@@ -80,7 +83,7 @@ class OwnershipProof:
     username: str
     description: str
     subscribers: int
-    user_is_creator: bool
+    creator_id: int | None
     proved_at: datetime
 
 
@@ -116,9 +119,16 @@ def _prove(chat: int | str, *, user_id: int, at: datetime) -> OwnershipProof:
         username=channel.username,
         description=channel.description,
         subscribers=bot().get_chat_member_count(channel.id),
-        user_is_creator=person.status == "creator",
+        creator_id=_creator(person, channel.id),
         proved_at=at,
     )
+
+
+def _creator(person: Member, channel_id: int) -> int | None:
+    if person.status == "creator":
+        return person.user_id
+    administrators = bot().get_chat_administrators(channel_id)
+    return next((one.user_id for one in administrators if one.status == "creator"), None)
 
 
 def bot_in(channel_id: int) -> Member:

@@ -23,7 +23,9 @@ __all__ = [
     "Right",
     "channels_of",
     "get_channel",
+    "get_listed",
     "list_channels",
+    "rights_in",
     "rights_of",
     "titles_of",
 ]
@@ -73,15 +75,26 @@ class ChannelView:
 
 
 def get_channel(channel_id: int) -> ChannelView:
-    """Return a channel.
+    """Return a channel; also one that was removed, whose deals go on.
 
     Raises:
-        ChannelNotFound: it is not registered.
+        ChannelNotFound: it was never registered.
     """
     channel = Channel.objects.prefetch_related("pricing_rules").filter(id=channel_id).first()
     if channel is None:
         raise ChannelNotFound
     return _view(channel)
+
+
+def get_listed(channel_id: int) -> ChannelView:
+    """Return a channel that takes new deals.
+
+    Raises:
+        ChannelNotFound: it is not registered, or was removed.
+    """
+    if not Channel.objects.filter(id=channel_id, removed_at=None).exists():
+        raise ChannelNotFound
+    return get_channel(channel_id)
 
 
 def titles_of(channel_ids: Iterable[int]) -> dict[int, str]:
@@ -91,14 +104,20 @@ def titles_of(channel_ids: Iterable[int]) -> dict[int, str]:
 
 def list_channels(*, page: PageRequest) -> KeysetPage[ChannelView]:
     """Return channels, newest first."""
-    rows = Channel.objects.prefetch_related("pricing_rules")
+    rows = Channel.objects.prefetch_related("pricing_rules").filter(removed_at=None)
     return page.of(rows, order=("-created_at", "-id")).map(_view)
 
 
 def rights_of(*, user_id: int, channel_id: int) -> frozenset[Right]:
     """Return what a person may do for a channel now; read anew for each request."""
-    owns = Channel.objects.filter(id=channel_id, owner_id=user_id).exists()
-    return frozenset(Right) if owns else frozenset()
+    return rights_in(user_id=user_id, channel_ids=[channel_id])[channel_id]
+
+
+def rights_in(*, user_id: int, channel_ids: Iterable[int]) -> dict[int, frozenset[Right]]:
+    """Return what a person may do for each of these channels now."""
+    ids = set(channel_ids)
+    owned = set(Channel.objects.filter(id__in=ids, owner_id=user_id).values_list("id", flat=True))
+    return {one: frozenset(Right) if one in owned else frozenset() for one in ids}
 
 
 def channels_of(*, user_id: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The facts that deals publish on deal.events: one class for each kind of transition.
+"""The facts that deals publish on deal.events: a class for each kind of transition, and for holds.
 
 They carry ids and figures that never change after the offer; what may change is read again by
 whoever needs it.
@@ -29,6 +29,15 @@ class DealEvent(Event):
     owner_id: int
     channel_id: int
     price_nano: int
+
+
+@event
+class DealHeld(DealEvent):
+    """The deal waits for an operator, in the state where it was; `reason` says why."""
+
+    TYPE: ClassVar[str] = "DEAL_HELD"
+
+    reason: str
 
 
 @event

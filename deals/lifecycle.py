@@ -89,6 +89,7 @@ TRANSITIONS = (
     _T(_S.ACCEPTED, _A.REQUEST_PAYMENT, _S.AWAITING_PAYMENT, _R.SYSTEM, e.PaymentRequested),
     _T(_S.ACCEPTED, _A.CANCEL, _S.CANCELLED, _R.ADVERTISER, e.DealCancelled),
     _T(_S.ACCEPTED, _A.CANCEL, _S.CANCELLED, _R.MODERATOR, e.DealCancelled),
+    _T(_S.ACCEPTED, _A.EXPIRE, _S.EXPIRED, _R.SYSTEM, e.DealExpired),
     _T(_S.AWAITING_PAYMENT, _A.FUND, _S.FUNDED, _R.SYSTEM, e.DealFunded),
     _T(_S.AWAITING_PAYMENT, _A.CANCEL, _S.CANCELLED, _R.ADVERTISER, e.DealCancelled),
     _T(_S.AWAITING_PAYMENT, _A.EXPIRE, _S.EXPIRED, _R.SYSTEM, e.DealExpired),
@@ -104,6 +105,7 @@ TRANSITIONS = (
 
 DEADLINE_S: dict[Status, int] = {
     Status.OFFER_PENDING: 48 * HOUR_S,
+    Status.ACCEPTED: 24 * HOUR_S,
     Status.AWAITING_PAYMENT: 24 * HOUR_S,
     Status.FUNDED: 72 * HOUR_S,
     Status.CREATIVE_SUBMITTED: 48 * HOUR_S,

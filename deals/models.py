@@ -31,6 +31,7 @@ class Hold(models.TextChoices):
     POST_DELETED = "POST_DELETED"
     POST_EDITED = "POST_EDITED"
     POST_EDITED_SLIGHTLY = "POST_EDITED_SLIGHTLY"
+    CHANNEL_PRIVATE = "CHANNEL_PRIVATE"
     CHANNEL_UNREACHABLE = "CHANNEL_UNREACHABLE"
     INCONCLUSIVE = "INCONCLUSIVE"
 
@@ -50,7 +51,8 @@ class Deal(models.Model):
 
     `version` counts the rows of its history. `due_at` is when a worker takes the next step, of a
     status that waits for one, and `waiting_for` what kept the last attempt; `leased_until` is that
-    worker's lease. What is held (`held_at`) is moved by nobody but an operator.
+    worker's lease. `channel_was_public`: it had a username at the publication. What is held
+    (`held_at`) is moved by nobody but an operator.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -69,6 +71,7 @@ class Deal(models.Model):
     publish_at = models.DateTimeField(null=True)
     published_at = models.DateTimeField(null=True)
     retention_ends_at = models.DateTimeField(null=True)
+    channel_was_public = models.BooleanField(default=False)
     due_at = models.DateTimeField(null=True)
     waiting_for = models.CharField(max_length=300, blank=True)
     lease_owner = models.UUIDField(null=True)
@@ -280,14 +283,17 @@ class PostAttempt(models.Model):
 class PlannedCheck(models.Model):
     """A look at the post that is due at `due_at`; `verdict` is the one that ended it.
 
-    `suspected_at`: a probe did not find the post, and the other one has to agree.
+    `suspected`: the messages that a probe did not find, by id, with the time of that; both probes
+    have to agree on each some minutes later. `open_probes`: how often buttons were set again and
+    no answer came: they may have been other ones.
     """
 
     deal = models.ForeignKey(Deal, models.PROTECT, related_name="planned_checks")
     planned_at = models.DateTimeField()
     due_at = models.DateTimeField()
     attempts = models.PositiveSmallIntegerField(default=0)
-    suspected_at = models.DateTimeField(null=True)
+    suspected = models.JSONField(default=dict)
+    open_probes = models.PositiveSmallIntegerField(default=0)
     done_at = models.DateTimeField(null=True)
     verdict = models.CharField(max_length=32, blank=True)
 

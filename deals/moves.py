@@ -10,6 +10,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket import correlation
@@ -18,6 +19,7 @@ from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.messaging.outbox import publish
 
+from . import events
 from .lifecycle import (
     DEADLINE_S,
     GRACE_S,
@@ -86,6 +88,22 @@ def is_overdue(deal: Deal, at: datetime) -> bool:
 
 
 @requires_transaction
+def lease_due(*, status: Status, owner: UUID, lease: timedelta, at: datetime) -> Deal | None:
+    """Lease the deal in `status` whose next step is due longest; nobody else takes it meanwhile."""
+    deal = (
+        Deal.objects.select_for_update(skip_locked=True, no_key=True)
+        .filter(status=status, due_at__lte=at, held_at=None)
+        .filter(Q(leased_until=None) | Q(leased_until__lt=at))
+        .order_by("due_at")
+        .first()
+    )
+    if deal is not None:
+        deal.lease_owner, deal.leased_until = owner, at + lease
+        deal.save(update_fields=["lease_owner", "leased_until"])
+    return deal
+
+
+@requires_transaction
 def postpone(*, deal: Deal, waiting_for: str, due_at: datetime) -> None:
     """Have the next step of a locked deal tried again at `due_at`, and say what it waits for."""
     deal.waiting_for, deal.due_at = waiting_for[:300], due_at
@@ -127,13 +145,13 @@ def move(
         guard(deal)
     _write(deal, line, changes, at)
     _record(deal, action, source, actor=actor, reason=reason, at=at)
-    _tell(deal, line, actor=actor, at=at)
+    _tell(deal, line.event, source, actor=actor, at=at)
     return Moved(deal, source, is_new=True)
 
 
 @requires_transaction
 def hold(*, deal: Deal, reason: Hold, note: str, actor: Actor, at: datetime) -> None:
-    """Stop a locked deal until an operator has looked; history says why. Once is enough."""
+    """Stop a locked deal until an operator has looked; history and an event say why, once."""
     if deal.held_at is not None:
         return
     note = note[:500]
@@ -142,7 +160,9 @@ def hold(*, deal: Deal, reason: Hold, note: str, actor: Actor, at: datetime) -> 
     deal.lease_owner = deal.leased_until = None
     deal.save()
     text = f"{reason}: {note}".rstrip(": ")
-    _record(deal, DealEvent.HOLD, Status(deal.status), actor=actor, reason=text, at=at)
+    status = Status(deal.status)
+    _record(deal, DealEvent.HOLD, status, actor=actor, reason=text, at=at)
+    _tell(deal, events.DealHeld, status, actor=actor, at=at, reason=reason)
     logger.error("deal %s waits for an operator: %s", deal.id, text)
 
 
@@ -216,16 +236,25 @@ def _record(
     )
 
 
-def _tell(deal: Deal, line: Transition, *, actor: Actor, at: datetime) -> None:
-    event = line.event(
+def _tell(
+    deal: Deal,
+    event_class: type[events.DealEvent],
+    source: Status,
+    *,
+    actor: Actor,
+    at: datetime,
+    **more: str,
+) -> None:
+    event = event_class(
         deal_id=deal.id,
-        from_status=line.source,
-        to_status=line.target,
+        from_status=source,
+        to_status=deal.status,
         deal_version=deal.version,
         actor=str(actor),
         advertiser_id=deal.advertiser_id,
         owner_id=deal.owner_id,
         channel_id=deal.channel_id,
         price_nano=deal.price_nano,
+        **more,
     )
     publish(event, key=f"deal:{deal.id}:{deal.version}", at=at)

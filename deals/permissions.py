@@ -5,6 +5,7 @@ Roles come from the relation to the deal at hand, never from a column on the use
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from django.db.models import Q
@@ -35,15 +36,21 @@ class NotAllowed(DomainError):
     message = _("This is not yours to do in this deal.")
 
 
-def roles_of(actor: Actor, deal: Deal) -> frozenset[Role]:
+Rights = Mapping[int, frozenset[Right]]
+"""A person's rights by channel, where they were read for many deals at once."""
+
+
+def roles_of(actor: Actor, deal: Deal, rights: Rights | None = None) -> frozenset[Role]:
     """Return what someone is to a deal."""
     if actor.kind == "system":
         return frozenset({Role.SYSTEM})
     if actor.kind != "user":
         return frozenset()
     roles = {Role.ADVERTISER} if int(actor.id) == deal.advertiser_id else set()
-    rights = channels.rights_of(user_id=int(actor.id), channel_id=deal.channel_id)
-    return frozenset(roles | {role for right, role in _ROLE_OF_RIGHT.items() if right in rights})
+    if rights is None:
+        rights = channels.rights_in(user_id=int(actor.id), channel_ids=[deal.channel_id])
+    theirs = rights[deal.channel_id]
+    return frozenset(roles | {role for right, role in _ROLE_OF_RIGHT.items() if right in theirs})
 
 
 def visible_to(user_id: int) -> Q:
@@ -76,11 +83,11 @@ def check_advertiser(actor: Actor, deal: Deal) -> None:
         raise NotAllowed
 
 
-def actions_of(actor: Actor, deal: Deal) -> tuple[Action, ...]:
+def actions_of(actor: Actor, deal: Deal, rights: Rights | None = None) -> tuple[Action, ...]:
     """Return what someone may do with the deal as it stands."""
     if deal.held_at is not None:
         return ()
-    roles = roles_of(actor, deal)
+    roles = roles_of(actor, deal, rights)
     return tuple(
         line.action for line in TRANSITIONS if line.source == deal.status and line.role in roles
     )

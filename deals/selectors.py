@@ -71,7 +71,10 @@ class DealView:
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """A line of a deal's history; `actor` is advertiser, owner, operator or system."""
+    """A line of a deal's history; `actor` is advertiser, owner, operator or system.
+
+    `reason` is what one side wrote for the other; what the system notes is for operators.
+    """
 
     version: int
     action: str
@@ -116,8 +119,9 @@ def list_deals(
     elif side == "owner":
         rows = rows.filter(channel_id__in=channels.channels_of(user_id=user_id))
     found = page.of(rows, order=("-created_at", "-id"))
-    titles = channels.titles_of(deal.channel_id for deal in found.items)
-    return found.map(lambda deal: _view(deal, Actor.user(user_id), titles))
+    ids = {deal.channel_id for deal in found.items}
+    titles, rights = channels.titles_of(ids), channels.rights_in(user_id=user_id, channel_ids=ids)
+    return found.map(lambda deal: _view(deal, Actor.user(user_id), titles, rights))
 
 
 def active_deals(*, user_id: int, at_most: int) -> Sequence[DealView]:
@@ -198,7 +202,9 @@ def _find(deal_id: UUID, actor: Actor) -> Deal:
     return deal
 
 
-def _view(deal: Deal, actor: Actor, titles: dict[int, str]) -> DealView:
+def _view(
+    deal: Deal, actor: Actor, titles: dict[int, str], rights: permissions.Rights | None = None
+) -> DealView:
     return DealView(
         id=deal.id,
         status=deal.status,
@@ -216,13 +222,14 @@ def _view(deal: Deal, actor: Actor, titles: dict[int, str]) -> DealView:
         published_at=deal.published_at,
         retention_ends_at=deal.retention_ends_at,
         hold_reason=deal.hold_reason,
-        actions=permissions.actions_of(actor, deal),
+        actions=permissions.actions_of(actor, deal, rights),
         brief=deal.brief,
     )
 
 
 def _entry(event: DealEvent, deal: Deal) -> TimelineEntry:
     kind, _separator, actor_id = event.actor.partition(":")
+    reason = event.reason if kind == "user" else ""
     if kind == "user":
         kind = "advertiser" if int(actor_id) == deal.advertiser_id else "owner"
     return TimelineEntry(
@@ -231,6 +238,6 @@ def _entry(event: DealEvent, deal: Deal) -> TimelineEntry:
         from_status=event.from_status,
         to_status=event.to_status,
         actor=kind,
-        reason=event.reason,
+        reason=reason,
         at=event.at,
     )

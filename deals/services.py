@@ -47,6 +47,12 @@ class PriceTooLow(DomainError):
     message = _("The price must be at least 1 TON.")
 
 
+class BriefStands(DomainError):
+    """The owner's side has been shown the brief."""
+
+    message = _("The brief cannot be changed once the offer is sent.")
+
+
 class ProofTooOld(DomainError):
     """Telegram must be asked again whether the owner still answers for the channel."""
 
@@ -79,9 +85,9 @@ class TimeNotPossible(DomainError):
 
 
 class DealMovedOn(DomainError):
-    """The button stood under a message about an earlier version of the deal."""
+    """The person decided about an earlier version of the deal."""
 
-    message = _("The deal has moved on since this message; open it to see how it stands.")
+    message = _("The deal has moved on since you saw it; open it to see how it stands.")
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ def create_deal(
         PriceTooLow: below 1 TON.
         TooManyActiveDeals: as many of the advertiser's are under way as may be.
     """
-    channel = channels.get_channel(channel_id)
+    channel = channels.get_listed(channel_id)
     if price_nano < NANO_PER_TON:
         raise PriceTooLow
     advertiser_id = int(actor.id)
@@ -137,14 +143,31 @@ def create_deal(
 
 
 @requires_transaction
+def change_brief(*, deal_id: UUID, brief: BriefText, actor: Actor, at: datetime) -> None:
+    """The advertiser asks for something else, as long as the offer is not sent.
+
+    Raises:
+        DealNotFound, NotAllowed: the actor is not the deal's advertiser.
+        BriefStands: it is sent.
+    """
+    deal = lock(deal_id)
+    permissions.check_advertiser(actor, deal)
+    if deal.status != Status.DRAFT:
+        raise BriefStands
+    Brief.objects.filter(deal=deal).update(**asdict(brief))
+
+
+@requires_transaction
 def submit_offer(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
     """The advertiser sends the offer to the channel's owner.
 
     Raises:
+        ChannelNotFound: the channel was removed.
         TooManyNewDeals: the channel got as many offers today as it may get.
     """
 
     def channel_takes_more(deal: Deal) -> None:
+        channels.get_listed(deal.channel_id)
         check_new_offers(channel_id=deal.channel_id, at=at)
 
     move(
@@ -159,14 +182,22 @@ def submit_offer(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
 
 @requires_transaction
 def accept_offer(
-    *, deal_id: UUID, proof: OwnershipProof | None = None, actor: Actor, at: datetime
+    *,
+    deal_id: UUID,
+    version: int | None = None,
+    proof: OwnershipProof | None = None,
+    actor: Actor,
+    at: datetime,
 ) -> None:
     """The owner's side accepts. The deposit address follows once ownership is proved.
 
-    `proof` is what Telegram says now, from those who could ask; otherwise the system asks before
-    anybody can pay.
+    `version` is the deal's as the person saw it. `proof` is what Telegram says now, from those who
+    could ask; otherwise the system asks before anybody can pay.
+
+    Raises:
+        DealMovedOn: the deal has another version by now.
     """
-    lock(deal_id)
+    _lock_version(deal_id, version, actor)
     if proof is not None:
         channel_services.renew_proof(proof=proof)
     move(deal_id=deal_id, action=Action.ACCEPT, actor=actor, at=at, due_at=at)
@@ -174,8 +205,20 @@ def accept_offer(
 
 
 @requires_transaction
-def reject_offer(*, deal_id: UUID, reason: str = "", actor: Actor, at: datetime) -> None:
-    """The owner's side says no."""
+def reject_offer(
+    *,
+    deal_id: UUID,
+    version: int | None = None,
+    reason: str = "",
+    actor: Actor,
+    at: datetime,
+) -> None:
+    """The owner's side says no, to the deal's `version` as they saw it.
+
+    Raises:
+        DealMovedOn: the deal has another version by now.
+    """
+    _lock_version(deal_id, version, actor)
     move(deal_id=deal_id, action=Action.REJECT, actor=actor, reason=reason, at=at)
 
 
@@ -356,8 +399,17 @@ def request_revision(*, deal_id: UUID, note: str, actor: Actor, at: datetime) ->
 
 
 @requires_transaction
-def approve_creative(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
-    """The advertiser approves the version that awaits it: exactly that will be posted."""
+def approve_creative(
+    *, deal_id: UUID, version: int | None = None, actor: Actor, at: datetime
+) -> None:
+    """The advertiser approves the draft that awaits it: exactly that will be posted.
+
+    `version` is the deal's (not the draft's) as the advertiser saw it.
+
+    Raises:
+        DealMovedOn: the deal has another version by now.
+    """
+    _lock_version(deal_id, version, actor)
     moved = move(deal_id=deal_id, action=Action.APPROVE, actor=actor, at=at)
     if moved.is_new:
         creative = _latest_creative(moved.deal)
@@ -403,11 +455,7 @@ def press_button(
     Raises:
         DealMovedOn: the deal has another version by now.
     """
-    deal = lock(deal_id)
-    permissions.check_visible(actor, deal)
-    if deal.version != version:
-        raise DealMovedOn
-    _BUTTONS[action](deal_id=deal_id, actor=actor, at=at)
+    _BUTTONS[action](deal_id=deal_id, version=version, actor=actor, at=at)
 
 
 _BUTTONS: dict[Action, Callable[..., None]] = {
@@ -433,6 +481,14 @@ def complete_deal(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
             raise NotPaidOut
 
     move(deal_id=deal_id, action=Action.COMPLETE, actor=actor, at=at, guard=payout_is_confirmed)
+
+
+def _lock_version(deal_id: UUID, version: int | None, actor: Actor) -> None:
+    """Lock the deal; refuse who decides about another version of it than there is."""
+    deal = lock(deal_id)
+    permissions.check_visible(actor, deal)
+    if version is not None and deal.version != version:
+        raise DealMovedOn
 
 
 def _latest_creative(deal: Deal) -> Creative | None:

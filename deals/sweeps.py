@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.utils import timezone
@@ -24,21 +24,24 @@ from payments.services import ChainBehind, EscrowNotEmpty, NoWalletReady
 from . import services
 from .lifecycle import GRACE_S, Status
 from .models import Deal
-from .moves import lock, postpone, scaled
+from .moves import lease_due, lock, postpone, scaled
 
 logger = logging.getLogger(__name__)
 
 ACTOR = Actor.system("sweeper")
 BATCH = 100
+LEASE = timedelta(seconds=180)
 RETRY, LATER = timedelta(seconds=5), timedelta(seconds=60)
 
 
 def request_payments() -> None:
     """Give every accepted deal its deposit address, once its channel's ownership is proved."""
-    due = Deal.objects.filter(
-        status=Status.ACCEPTED, due_at__lte=timezone.now(), held_at=None
-    ).order_by("due_at")
-    for deal in due[:BATCH]:
+    lease = uuid4()
+    for _ in range(BATCH):
+        with transaction.atomic():
+            deal = lease_due(status=Status.ACCEPTED, owner=lease, lease=LEASE, at=timezone.now())
+        if deal is None:
+            return
         try:
             _request_payment(deal)
         except Exception:  # one deal's fault stops no other
@@ -73,7 +76,7 @@ def _request_payment(deal: Deal) -> None:
     except DomainError as refusal:
         retry_in = RETRY if isinstance(refusal, NoWalletReady) else LATER
         with transaction.atomic():
-            _try_later(deal.id, type(refusal).__name__, due_at=timezone.now() + retry_in)
+            _try_later(deal, type(refusal).__name__, due_at=timezone.now() + retry_in)
 
 
 def _prove(deal: Deal) -> OwnershipProof | None:
@@ -85,9 +88,9 @@ def _prove(deal: Deal) -> OwnershipProof | None:
 
 
 @requires_transaction
-def _try_later(deal_id: UUID, waiting_for: str, *, due_at: datetime) -> None:
-    deal = lock(deal_id)
-    if deal.status == Status.ACCEPTED:
+def _try_later(leased: Deal, waiting_for: str, *, due_at: datetime) -> None:
+    deal = lock(leased.id)
+    if deal.status == Status.ACCEPTED and deal.lease_owner == leased.lease_owner:
         postpone(deal=deal, waiting_for=waiting_for, due_at=due_at)
 
 

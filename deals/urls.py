@@ -11,6 +11,7 @@ _DEAL = "deals/<uuid:deal_id>"
 urlpatterns = [
     path("deals", views.DealsView.as_view()),
     path(_DEAL, views.DealDetailView.as_view()),
+    path(f"{_DEAL}/brief", views.DealBriefView.as_view()),
     path(f"{_DEAL}/submit", views.DealSubmitView.as_view()),
     path(f"{_DEAL}/accept", views.DealAcceptView.as_view()),
     path(f"{_DEAL}/reject", views.DealRejectView.as_view()),

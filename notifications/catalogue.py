@@ -14,7 +14,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.events import PayoutAddressChanged
+from accounts.selectors import NoSuchUser, get_user
 from advertmarket.messaging.events import Event
+from channels.events import ChannelRegistered
 from deals import events as deals
 from payments.events import SettlementConfirmed, SettlementStuck
 
@@ -29,11 +31,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Notice:
-    """What one audience hears of an event; `when` leaves out events that it does not concern."""
+    """What one audience hears of an event; `when` leaves out events that it does not concern.
+
+    `to` is None where there is nobody whom the bot knows.
+    """
 
     template: str
     event: type[Event]
-    to: Callable[[Any], int]
+    to: Callable[[Any], int | None]
     text: Promise
     choices: tuple[Choice, ...] = ()
     about_money: bool = False
@@ -48,12 +53,22 @@ def _owner(event: deals.DealEvent) -> int:
     return event.owner_id
 
 
-def _payee(event: SettlementConfirmed | SettlementStuck) -> int:
+def _payee(event: SettlementConfirmed | SettlementStuck) -> int | None:
     return event.payee_id
 
 
 def _user(event: PayoutAddressChanged) -> int:
     return event.user_id
+
+
+def _creator(event: ChannelRegistered) -> int | None:
+    """The channel's creator, if somebody else registered it and the bot may write to them."""
+    if event.creator_id in (None, event.owner_id):
+        return None
+    try:
+        return get_user(event.creator_id).id
+    except NoSuchUser:
+        return None
 
 
 def _is_payout(event: SettlementConfirmed | SettlementStuck) -> bool:
@@ -72,8 +87,19 @@ NOTICES = (
         choices=_ON_OFFER,
     ),
     Notice(
+        "CHANNEL_REGISTERED",
+        ChannelRegistered,
+        _creator,
+        _(
+            "<b>Your channel {channel} was registered here by {registrar}</b>, an administrator "
+            "who may post there. They answer for its ads, and get the payouts.\n\nIf you do not "
+            "want that, take the right to post from them, or remove the bot from the channel."
+        ),
+        about_money=True,
+    ),
+    Notice(
         "OFFER_ACCEPTED",
-        deals.OfferAccepted,
+        deals.PaymentRequested,
         _advertiser,
         _(
             "<b>{channel} accepted your offer.</b>\n\nOpen the deal, say where a refund would go, "
@@ -193,6 +219,26 @@ NOTICES = (
         ),
         about_money=True,
         when=lambda event: not event.proved,
+    ),
+    Notice(
+        "DEAL_HELD",
+        deals.DealHeld,
+        _advertiser,
+        _(
+            "<b>The deal with {channel} over {price} TON waits for an operator.</b>\n\nUntil they "
+            "have looked, nothing happens, and no money moves. You need not do anything."
+        ),
+        about_money=True,
+    ),
+    Notice(
+        "DEAL_HELD",
+        deals.DealHeld,
+        _owner,
+        _(
+            "<b>The deal for {channel} over {price} TON waits for an operator.</b>\n\nUntil they "
+            "have looked, nothing happens, and no money moves. You need not do anything."
+        ),
+        about_money=True,
     ),
     Notice(
         "DEAL_CANCELLED",

@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.events import PayoutAddressChanged
+from accounts.selectors import get_user
 from advertmarket.actors import Actor
 from advertmarket.messaging.events import Event
 from advertmarket.money import format_ton
 from advertmarket.telegram.links import app_link, deal_link
+from channels.events import ChannelRegistered
+from channels.selectors import get_channel
 from deals.events import CreativeSubmitted, DealEvent, RevisionRequested
 from deals.selectors import current_creative, get_deal
 from payments.events import SettlementConfirmed, SettlementStuck
 from payments.selectors import payout_view
 
 EXCERPT = 1_500
-DRAFT_EXCERPT = 3_000
+DRAFT_EXCERPT = 3_500
 """Characters of what somebody wrote, and of an ad with its links: a message holds 4,096."""
 
+_KINDS = {
+    "PHOTO": gettext_lazy("photo"),
+    "VIDEO": gettext_lazy("video"),
+    "GIF": gettext_lazy("GIF"),
+    "DOCUMENT": gettext_lazy("document"),
+}
 _READER = Actor.system("notifications")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Values for the placeholders, where "Open" leads, and which deal the choices are about."""
+    """Values for the placeholders, where "Open" leads, and which deal the choices are about.
+
+    Not `shows_all`: the notice does not show what is to be decided, so there is no choice under it.
+    """
 
     values: dict[str, str]
     link: str
     deal: tuple[UUID, int] | None = None
+    shows_all: bool = True
 
 
 @singledispatch
 def facts_of(event: Event) -> Facts:
-    """Return the facts of an event.
+    """Return the facts of an event, in the active language.
 
     Raises:
         TypeError: a notice was added for a kind of event that this does not know.
@@ -63,14 +78,27 @@ def _deal(event: DealEvent, **more: str) -> Facts:
 @facts_of.register
 def _draft(event: CreativeSubmitted) -> Facts:
     creative = current_creative(event.deal_id, actor=_READER)
-    shown = "\n".join(_shown(creative.parts))
-    return _deal(event, creative=_escape(_cut(shown, DRAFT_EXCERPT)))
+    whole = "\n".join(_shown(creative.parts, creative.media))
+    if creative.media or len(whole) > DRAFT_EXCERPT:
+        shown = "\n".join(_shown(creative.parts, creative.media, at_most=EXCERPT))
+        excerpt = _escape(_cut(shown, DRAFT_EXCERPT))
+        note = _("This message does not show all of it: open the deal to see and approve the ad.")
+        return replace(_deal(event, creative=f"{excerpt}\n\n{note}"), shows_all=False)
+    return _deal(event, creative=_escape(whole))
 
 
 @facts_of.register
 def _revision(event: RevisionRequested) -> Facts:
     creative = current_creative(event.deal_id, actor=_READER)
     return _deal(event, note=_escape(_cut(creative.revision_note, EXCERPT)))
+
+
+@facts_of.register
+def _channel(event: ChannelRegistered) -> Facts:
+    channel, registrar = get_channel(event.channel_id), get_user(event.owner_id)
+    name = f"{registrar.first_name} @{registrar.username}".removesuffix(" @")
+    values = {"channel": _escape(channel.title), "registrar": _escape(name)}
+    return Facts(values, app_link(f"channel_{event.channel_id}"))
 
 
 @facts_of.register
@@ -95,17 +123,21 @@ def _address(event: PayoutAddressChanged) -> Facts:
     return Facts(values, app_link("profile"))
 
 
-def _shown(parts: list[list[dict[str, Any]]]) -> Iterator[str]:
-    """Say what an ad holds: no link stays hidden behind words."""
+def _shown(
+    parts: list[list[dict[str, Any]]], media: list[list[str]], at_most: int | None = None
+) -> Iterator[str]:
+    """Say what an ad holds, `at_most` characters of each text: no link stays hidden in words."""
+    kinds = (str(_KINDS[kind]) for kind, _file_id in media)
     for message in (message for part in parts for message in part):
+        yield from (f"📎 {next(kinds)}" for _medium in message["media"])
         if message["text"]:
-            yield _cut(message["text"], EXCERPT)
+            yield _cut(message["text"], at_most)
         yield from (f"🔗 {url}" for url in message["links"])
         yield from (f"[{label}] {url}" for label, url in message["buttons"])
 
 
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[:length]}…"
+def _cut(text: str, length: int | None) -> str:
+    return text if length is None or len(text) <= length else f"{text[:length]}…"
 
 
 def _escape(text: str) -> str:

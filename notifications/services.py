@@ -32,13 +32,10 @@ def tell(*, event: Event, at: datetime) -> None:
         DomainError: someone or something that the event names does not exist.
     """
     notices = [n for n in NOTICES if isinstance(event, n.event) and n.when(event)]
-    if not notices:
-        return
-    facts = facts_of(event)
     for notice in notices:
         chat_id = notice.to(event)
-        if not _did_it(chat_id, event):
-            _deliver(notice, facts, event, get_user(chat_id), at)
+        if chat_id is not None and not _did_it(chat_id, event):
+            _deliver(notice, event, get_user(chat_id), at)
 
 
 def event_id(event: Event) -> uuid.UUID:
@@ -46,11 +43,12 @@ def event_id(event: Event) -> uuid.UUID:
     return uuid.uuid5(_EVENTS, f"{event.TYPE} {event.model_dump_json()}")
 
 
-def _deliver(notice: Notice, facts: Facts, event: Event, user: UserView, at: datetime) -> None:
+def _deliver(notice: Notice, event: Event, user: UserView, at: datetime) -> None:
     key = {"event_id": event_id(event), "template": notice.template, "chat_id": user.id}
     if Delivery.objects.filter(**key).exists():
         return
     with translation.override(user.language):
+        facts = facts_of(event)
         message_id = say(
             chat_id=user.id,
             text=str(notice.text).format_map(facts.values),
@@ -64,7 +62,7 @@ def _deliver(notice: Notice, facts: Facts, event: Event, user: UserView, at: dat
 
 def _buttons(notice: Notice, facts: Facts) -> Rows:
     rows: list[tuple[Button, ...]] = []
-    if notice.choices and facts.deal:
+    if notice.choices and facts.deal and facts.shows_all:
         rows.append(
             tuple(
                 Button(str(c.label), callback_data=pack(c.action, *facts.deal))

@@ -192,6 +192,10 @@ class Bot:
         """Return someone's place in a chat; sure only where the bot is administrator."""
         return _member(self._call(self._api.get_chat_member(chat_id, user_id)))
 
+    def get_chat_administrators(self, chat_id: ChatId) -> tuple[Member, ...]:
+        """Return who runs a chat, other bots left out; where the bot is an administrator."""
+        return tuple(map(_member, self._call(self._api.get_chat_administrators(chat_id))))
+
     def get_chat_member_count(self, chat_id: ChatId) -> int:
         """Return how many subscribers a channel has."""
         return self._call(self._api.get_chat_member_count(chat_id))

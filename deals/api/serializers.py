@@ -91,6 +91,12 @@ class ReasonSerializer(CamelSerializer):
     reason = serializers.CharField(max_length=1000, required=False, allow_blank=True, default="")
 
 
+class SeenVersionSerializer(CamelSerializer):
+    """The deal's version as the caller saw it: if it has moved on since, nothing is done."""
+
+    version = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
+
+
 class RevisionSerializer(CamelSerializer):
     """What should be different."""
 

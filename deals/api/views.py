@@ -17,12 +17,13 @@ from deals.delivery.calls import rehearse
 from deals.delivery.content import Parts
 from deals.delivery.draft import Draft
 from deals.lifecycle import Action
-from deals.models import Creative
+from deals.models import Brief, Creative
 from deals.selectors import DealView, EscrowAndPayout, TimelineEntry
 from deals.services import BriefText
 from payments.selectors import DepositInstructions
 
 from .serializers import (
+    BriefSerializer,
     CreativeSerializer,
     DealFilterSerializer,
     DealSerializer,
@@ -35,6 +36,7 @@ from .serializers import (
     RefundAddressSerializer,
     RevisionSerializer,
     ScheduleSerializer,
+    SeenVersionSerializer,
     TimelineEntrySerializer,
 )
 
@@ -77,6 +79,23 @@ class DealDetailView(DealApiView):
         return self.deal(deal_id)
 
 
+class DealBriefView(DealApiView):
+    """What the advertiser asks for."""
+
+    @query(answer=BriefSerializer)
+    def get(self, deal_id: UUID) -> Brief:
+        """Return the brief."""
+        return self.deal(deal_id).brief
+
+    @command(body=BriefSerializer, answer=BriefSerializer)
+    def post(self, body: Data, deal_id: UUID) -> Brief:
+        """Change the brief, before the offer is sent."""
+        services.change_brief(
+            deal_id=deal_id, brief=BriefText(**body), actor=self.actor, at=self.at
+        )
+        return self.deal(deal_id).brief
+
+
 class DealSubmitView(DealApiView):
     """The advertiser sends the offer."""
 
@@ -90,17 +109,18 @@ class DealSubmitView(DealApiView):
 class DealAcceptView(DealApiView):
     """The owner's side accepts."""
 
-    def ask_telegram(self) -> OwnershipProof | None:
+    def ask_telegram(self, body: Data) -> tuple[Data, OwnershipProof | None]:
         """Prove that the owner still answers for the channel, if the caller may accept at all."""
         deal = self.deal(self.kwargs["deal_id"])
         if Action.ACCEPT not in deal.actions:
-            return None
-        return prove(deal.channel_id, user_id=deal.owner_id, at=timezone.now())
+            return body, None
+        return body, prove(deal.channel_id, user_id=deal.owner_id, at=timezone.now())
 
-    @command(answer=DealSerializer, prepare=lambda view, *_: view.ask_telegram())
-    def post(self, proof: OwnershipProof | None, deal_id: UUID) -> DealView:
+    @command(body=SeenVersionSerializer, answer=DealSerializer, prepare=ask_telegram)
+    def post(self, prepared: tuple[Data, OwnershipProof | None], deal_id: UUID) -> DealView:
         """Accept the offer; the deposit address follows in seconds."""
-        services.accept_offer(deal_id=deal_id, proof=proof, actor=self.actor, at=self.at)
+        body, proof = prepared
+        services.accept_offer(deal_id=deal_id, **body, proof=proof, actor=self.actor, at=self.at)
         return self.deal(deal_id)
 
 
@@ -210,10 +230,10 @@ class DealCreativeHistoryView(DealApiView):
 class DealCreativeApproveView(DealApiView):
     """The advertiser approves."""
 
-    @command(answer=DealSerializer)
-    def post(self, deal_id: UUID) -> DealView:
+    @command(body=SeenVersionSerializer, answer=DealSerializer)
+    def post(self, body: Data, deal_id: UUID) -> DealView:
         """Approve the latest version: exactly that will be posted."""
-        services.approve_creative(deal_id=deal_id, actor=self.actor, at=self.at)
+        services.approve_creative(deal_id=deal_id, **body, actor=self.actor, at=self.at)
         return self.deal(deal_id)
 
 

@@ -116,6 +116,15 @@ def bot_is_admin(channel_id: int) -> bool | None:
         return None
 
 
+def has_username(channel_id: int) -> bool:
+    """Return whether the channel is public: anybody finds it by its name.
+
+    Raises:
+        TelegramError: as the client.
+    """
+    return bool(bot().get_chat(channel_id).username)
+
+
 def rows_of(content: Content) -> Rows:
     """Return the buttons as they are posted: one in each row."""
     return tuple((Button(label, url=url),) for label, url in content.buttons)

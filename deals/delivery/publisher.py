@@ -12,7 +12,6 @@ import uuid
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from advertmarket.errors import DomainError
@@ -21,12 +20,12 @@ from channels import services as channel_services
 from channels.ownership import prove
 from deals.lifecycle import Status
 from deals.models import Deal, Hold, PostAttempt
-from deals.moves import hold, postpone
+from deals.moves import hold, lease_due, postpone
 
 from . import calls, records
 from .content import Content, Parts, digest
 from .draft import Draft, Part
-from .records import PUBLISHER, ChannelBusy, LeaseLost
+from .records import PUBLISHER, ChannelBusy, LeaseLost, LeaseTooShort
 from .verdict import Answer, read_refusal
 
 logger = logging.getLogger(__name__)
@@ -56,35 +55,24 @@ class Publisher:
 
     def run(self, *, at_most: int) -> int:
         """Take up to `at_most` due deals and try to post each; return how many were due."""
-        taken = self._take(at_most)
-        for deal_id in taken:
+        for taken in range(at_most):
+            with transaction.atomic():
+                deal = lease_due(
+                    status=Status.SCHEDULED, owner=self._lease, lease=LEASE, at=timezone.now()
+                )
+            if deal is None:
+                return taken
             try:
-                self._post(deal_id)
+                self._post(deal)
             except NotNow as wait:
-                self._postpone(deal_id, wait)
+                self._postpone(deal.id, wait)
             except LeaseLost:
-                logger.warning("deal %s is in other hands", deal_id)
+                logger.warning("deal %s is in other hands", deal.id)
             except Exception:  # one deal's fault stops no other; its lease runs out
-                logger.exception("deal %s could not be posted", deal_id)
-        return len(taken)
+                logger.exception("deal %s could not be posted", deal.id)
+        return at_most
 
-    def _take(self, at_most: int) -> list[uuid.UUID]:
-        now = timezone.now()
-        with transaction.atomic():
-            due = (
-                Deal.objects.select_for_update(skip_locked=True, no_key=True)
-                .filter(status=Status.SCHEDULED, due_at__lte=now, held_at=None)
-                .filter(Q(leased_until=None) | Q(leased_until__lt=now))
-                .order_by("due_at")[:at_most]
-            )
-            ids = [deal.id for deal in due]
-            Deal.objects.filter(id__in=ids).update(
-                lease_owner=self._lease, leased_until=now + LEASE
-            )
-        return ids
-
-    def _post(self, deal_id: uuid.UUID) -> None:
-        deal = Deal.objects.get(id=deal_id)
+    def _post(self, deal: Deal) -> None:
         creative = records.approved_creative(deal)
         parts = _parts(creative.parts)
         left_behind = PostAttempt.objects.filter(deal=deal, state=PostAttempt.State.STARTED).first()
@@ -116,6 +104,8 @@ class Publisher:
                 )
         except ChannelBusy as busy:
             raise NotNow("another post to the channel", SOON) from busy
+        except LeaseTooShort as late:
+            raise NotNow("a worker with time to post it", SOON) from late
         try:
             messages = calls.send(part, deal.channel_id)
         except TelegramError as error:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import F, Max
 
 from advertmarket.actors import Actor
 from advertmarket.db import constraints, requires_transaction
@@ -35,6 +36,9 @@ DAY_S = 86_400
 CHECKED_AFTER_S = (3_600, 14_400, 28_800, 57_600, DAY_S)
 """When a post is looked at, in seconds after publication, at a retention time of 24 h."""
 
+ENOUGH_TO_POST = timedelta(seconds=60)
+"""How much of its lease a worker needs to begin: one call takes half of that at most."""
+
 SUSPICION_S = 300
 """How long after a probe did not find the post the other one has to agree, at 24 h."""
 
@@ -42,10 +46,15 @@ RETRIES = 3
 RETRY_S, LATE_RETRY_S = 10, 1_800
 """When to ask again after an API error, the first three times and then, at 24 h."""
 
+MAX_UNSEEN_S, LEAST_UNSEEN_S = 36_000, 60
+"""How long a post may go without a look that passed, at 24 h; never less than a minute. The planned
+looks are 8 hours apart at most."""
+
 _HOLD_FOR = {
     Verdict.EDITED: Hold.POST_EDITED,
     Verdict.EDITED_SLIGHTLY: Hold.POST_EDITED_SLIGHTLY,
     Verdict.DELETED: Hold.POST_DELETED,
+    Verdict.CHANNEL_PRIVATE: Hold.CHANNEL_PRIVATE,
     Verdict.CHANNEL_UNREACHABLE: Hold.CHANNEL_UNREACHABLE,
     Verdict.UNKNOWN: Hold.INCONCLUSIVE,
 }
@@ -55,18 +64,23 @@ class LeaseLost(DomainError):
     """Another worker has this deal now, or it has moved on; this worker lets go."""
 
 
+class LeaseTooShort(DomainError):
+    """Asking Telegram took so long that another worker may soon take this deal."""
+
+
 class ChannelBusy(DomainError):
     """Another post to this channel is under way."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one look at a post found."""
+    """What one look at a post found; `suspected` are the messages that it did not find, by id."""
 
     verdict: Verdict
     forward: Answer
     markup: Answer
     detail: str
+    suspected: Collection[int] = ()
 
 
 # --- Posting ------------------------------------------------------------------------------------
@@ -91,9 +105,12 @@ def start_attempt(*, deal_id: UUID, lease: UUID, part: int, at: datetime) -> Pos
 
     Raises:
         LeaseLost: this worker must not post it.
+        LeaseTooShort: it has less than a minute left for it.
         ChannelBusy: another post to the channel is under way.
     """
     deal = lock_leased(deal_id=deal_id, lease=lease)
+    if deal.leased_until is None or deal.leased_until - at < ENOUGH_TO_POST:
+        raise LeaseTooShort
     known = channels.get_channel(deal.channel_id).last_message_id
     errors: dict[str, DomainError] = {
         "post_attempt_one_per_part": LeaseLost(),
@@ -129,7 +146,10 @@ def record_search(*, attempt_id: int, searched_to: int) -> None:
 def record_unresolved(*, deal_id: UUID, lease: UUID, attempt_id: int, at: datetime) -> None:
     """Leave it to an operator whether the post is there: it is not where it should be."""
     deal = lock_leased(deal_id=deal_id, lease=lease)
-    note = "no answer when it was posted, and not found in the channel"
+    attempt = PostAttempt.objects.get(pk=attempt_id)
+    note = f"no answer when it was posted, and not found after message {attempt.known_message_id}"
+    if attempt.known_message_id == 0:
+        note = "no answer when it was posted; no message of the channel is known to search from"
     PostAttempt.objects.filter(pk=attempt_id, state=PostAttempt.State.STARTED).update(
         state=PostAttempt.State.UNRESOLVED, error=note, ended_at=at
     )
@@ -173,6 +193,7 @@ def _publish(deal: Deal, at: datetime) -> None:
         at=at,
         published_at=at,
         retention_ends_at=at + retention,
+        channel_was_public=bool(channels.get_channel(deal.channel_id).username),
     )
     moved = move(deal_id=deal.id, action=Action.START_VERIFYING, actor=PUBLISHER, at=at)
     PlannedCheck.objects.bulk_create(
@@ -221,12 +242,39 @@ def postpone_check(*, planned: PlannedCheck, due_at: datetime) -> None:
     )
 
 
+def was_suspected(*, planned: PlannedCheck, deal: Deal, message_id: int, at: datetime) -> bool:
+    """Return whether this message was not found before, long enough ago for a second opinion."""
+    since = planned.suspected.get(str(message_id))
+    if since is None:
+        return False
+    return at - datetime.fromisoformat(since) >= _at_scale(deal, SUSPICION_S)
+
+
+@requires_transaction
+def open_probe(*, planned: PlannedCheck) -> None:
+    """Write down that a message's buttons are about to be set again.
+
+    Raises:
+        LeaseLost: another worker looks.
+    """
+    mine = PlannedCheck.objects.filter(pk=planned.pk, attempts=planned.attempts, done_at=None)
+    if not mine.update(open_probes=F("open_probes") + 1):
+        raise LeaseLost
+
+
+@requires_transaction
+def close_probe(*, planned: PlannedCheck) -> None:
+    """Write down that setting them changed nothing."""
+    PlannedCheck.objects.filter(pk=planned.pk).update(open_probes=F("open_probes") - 1)
+
+
 @requires_transaction
 def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
     """Write down what a leased look found, and do what follows from it.
 
-    An API error or a suspicion is looked into again, a violation holds the deal for an operator,
-    and the last passed look releases the escrow, in the same database transaction.
+    An API error or a suspicion is looked into again, a violation, or a look that passed too long
+    after the one before, holds the deal for an operator, and the last passed look releases the
+    escrow, in the same database transaction.
 
     Raises:
         LeaseLost: the deal has moved on, or another worker looks.
@@ -236,6 +284,7 @@ def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
     is_mine = current.done_at is None and current.attempts == planned.attempts
     if not is_mine or deal.status != Status.DELIVERY_VERIFYING or deal.held_at is not None:
         raise LeaseLost
+    unseen_since = _last_seen_at(deal)
     PostingCheck.objects.create(
         deal=deal,
         planned=current,
@@ -250,14 +299,30 @@ def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
         delay_s = LATE_RETRY_S if failures % (RETRIES + 1) == 0 else RETRY_S
         current.due_at = at + _at_scale(deal, delay_s)
     elif look.verdict is Verdict.SUSPECTED:
-        current.suspected_at, current.due_at = at, at + _at_scale(deal, SUSPICION_S)
+        current.due_at = at + _at_scale(deal, SUSPICION_S)
     else:
         current.done_at, current.verdict = at, look.verdict
+    current.suspected = {
+        str(message_id): current.suspected.get(str(message_id), at.isoformat())
+        for message_id in look.suspected
+    }
     current.save()
     if reason := _HOLD_FOR.get(look.verdict):
         hold(deal=deal, reason=reason, note=look.detail, actor=VERIFIER, at=at)
     elif look.verdict is Verdict.PASSED:
-        _verify_if_all_passed(deal, at)
+        if at - unseen_since > _at_scale(deal, MAX_UNSEEN_S, at_least_s=LEAST_UNSEEN_S):
+            note = f"nobody saw it from {unseen_since:%d.%m. %H:%M} to {at:%d.%m. %H:%M}"
+            hold(deal=deal, reason=Hold.INCONCLUSIVE, note=note, actor=VERIFIER, at=at)
+        else:
+            _verify_if_all_passed(deal, at)
+
+
+def _last_seen_at(deal: Deal) -> datetime:
+    """Return when the post was last seen as it should be: a look counts when it was made."""
+    passed = PostingCheck.objects.filter(deal=deal, verdict=Verdict.PASSED)
+    latest = passed.aggregate(at=Max("at"))["at"]
+    assert deal.published_at is not None  # by the table's CHECK
+    return latest or deal.published_at
 
 
 def _verify_if_all_passed(deal: Deal, at: datetime) -> None:
@@ -276,9 +341,9 @@ def _verify_if_all_passed(deal: Deal, at: datetime) -> None:
     )
 
 
-def _at_scale(deal: Deal, seconds: float) -> timedelta:
-    """Return a time given for 24 h of retention at this deal's; never below a second."""
+def _at_scale(deal: Deal, seconds: float, *, at_least_s: float = 1.0) -> timedelta:
+    """Return a time given for 24 h of retention at this deal's; never below `at_least_s`."""
     assert deal.published_at is not None  # by the table's CHECK
     assert deal.retention_ends_at is not None
     scale = (deal.retention_ends_at - deal.published_at) / timedelta(days=1)
-    return timedelta(seconds=max(1.0, seconds * scale))
+    return timedelta(seconds=max(at_least_s, seconds * scale))

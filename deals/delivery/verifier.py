@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -22,7 +23,18 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=180)
 _UNSURE = {Answer.NOT_FOUND, Answer.UNREACHABLE}
-_TELLING = {Answer.SAME, Answer.CHANGED, Answer.SLIGHTLY_CHANGED}
+_PROBE_LOST = "an answer to setting its buttons again was lost: they may have been other ones"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a look found of one message."""
+
+    message_id: int
+    verdict: Verdict
+    forward: Answer
+    markup: Answer
+    detail: str
 
 
 def check_next() -> bool:
@@ -51,14 +63,36 @@ def look_at_post(planned: PlannedCheck) -> Look:
 
     Raises:
         NotOurTurn: our own limits allow no look now.
+        LeaseLost: another worker looks.
     """
     deal = Deal.objects.get(id=planned.deal_id)
-    looks = [
-        _look_at_message(deal.channel_id, message_id, approved, planned.suspected_at is not None)
-        for message_id, approved in _messages(deal.id)
-    ]
-    verdict = worst([look.verdict for look in looks])
-    return next(look for look in looks if look.verdict is verdict)
+    seen = [_look_at_message(planned, deal, *message) for message in _messages(deal.id)]
+    verdict = worst([one.verdict for one in seen])
+    chosen = next(one for one in seen if one.verdict is verdict)
+    detail = "; ".join(one.detail for one in seen if one.detail)
+    if verdict is Verdict.PASSED and planned.open_probes:
+        verdict, detail = Verdict.UNKNOWN, _PROBE_LOST
+    elif verdict is Verdict.PASSED and deal.channel_was_public:
+        verdict, detail = _look_at_channel(deal.channel_id)
+    suspected = [one.message_id for one in seen if _is_suspected(planned, one)]
+    return Look(verdict, chosen.forward, chosen.markup, detail, suspected)
+
+
+def _look_at_channel(channel_id: int) -> tuple[Verdict, str]:
+    """Tell whether a channel that was public still is: few would see the ad otherwise."""
+    try:
+        is_public = calls.has_username(channel_id)
+    except TelegramError as error:
+        return Verdict.API_ERROR, f"the channel: {error}"
+    if is_public:
+        return Verdict.PASSED, ""
+    return Verdict.CHANNEL_PRIVATE, "the channel has no username any more"
+
+
+def _is_suspected(planned: PlannedCheck, seen: _Seen) -> bool:
+    """Tell whether it was not found; what was not found before stays so until it is seen."""
+    was = str(seen.message_id) in planned.suspected
+    return seen.verdict is Verdict.SUSPECTED or (was and seen.verdict is Verdict.API_ERROR)
 
 
 def _messages(deal_id: UUID) -> Iterator[tuple[int, Content]]:
@@ -71,22 +105,24 @@ def _messages(deal_id: UUID) -> Iterator[tuple[int, Content]]:
 
 
 def _look_at_message(
-    channel_id: int, message_id: int, approved: Content, was_suspected: bool
-) -> Look:
-    """Forward it and compare; only where that does not tell, set its buttons again."""
-    forward, seen = _forward(channel_id, message_id, approved)
+    planned: PlannedCheck, deal: Deal, message_id: int, approved: Content
+) -> _Seen:
+    """Forward it and compare; only where Telegram refuses that, set its buttons again."""
+    forward, seen = _forward(deal.channel_id, message_id, approved)
     markup, answered = Answer.NOT_ASKED, ""
-    if forward not in _TELLING:
-        markup, answered = _set_buttons(channel_id, message_id, approved)
+    if forward in _UNSURE | {Answer.UNKNOWN}:
+        markup, answered = _set_buttons(planned, deal.channel_id, message_id, approved)
     asks = bool({forward, markup} & _UNSURE)
     verdict = conclude(
         forward=forward,
         markup=markup,
-        was_suspected=was_suspected,
-        bot_is_admin=calls.bot_is_admin(channel_id) if asks else None,
+        was_suspected=records.was_suspected(
+            planned=planned, deal=deal, message_id=message_id, at=timezone.now()
+        ),
+        bot_is_admin=calls.bot_is_admin(deal.channel_id) if asks else None,
     )
     detail = "" if verdict is Verdict.PASSED else f"message {message_id}: {seen} {answered}"
-    return Look(verdict, forward, markup, detail.strip())
+    return _Seen(message_id, verdict, forward, markup, detail.strip())
 
 
 def _forward(channel_id: int, message_id: int, approved: Content) -> tuple[Answer, str]:
@@ -100,11 +136,19 @@ def _forward(channel_id: int, message_id: int, approved: Content) -> tuple[Answe
     return read_difference(compare(approved, found)), f"differs in {changed}"
 
 
-def _set_buttons(channel_id: int, message_id: int, approved: Content) -> tuple[Answer, str]:
+def _set_buttons(
+    planned: PlannedCheck, channel_id: int, message_id: int, approved: Content
+) -> tuple[Answer, str]:
+    """Set the approved buttons; written down before, since a lost answer may have restored them."""
+    with transaction.atomic():
+        records.open_probe(planned=planned)
     try:
         calls.set_buttons_again(channel_id, message_id, approved)
-    except NotOurTurn:
-        raise
     except TelegramError as error:
+        if error.took_effect is False:
+            with transaction.atomic():
+                records.close_probe(planned=planned)
+        if isinstance(error, NotOurTurn):
+            raise
         return read_refusal(error), str(error)
     return Answer.RESTORED, "its buttons were other ones"

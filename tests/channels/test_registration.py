@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from advertmarket.audit.models import AuditEntry
+from advertmarket.messaging.models import OutboxMessage
 from channels.models import Channel, PricingRule
 from channels.selectors import Right, channels_of, get_channel, rights_of
 from sandbox.telegram.control import Telegram
@@ -87,7 +88,9 @@ def test_an_administrator_who_may_post_registers_it_too(
     assert register(sign_in(IVAN), channel_id).status_code == 201
 
     channel = Channel.objects.get()
-    assert (channel.owner_id, channel.creator_id) == (IVAN, None)
+    assert (channel.owner_id, channel.creator_id) == (IVAN, OLEG)
+    event = OutboxMessage.objects.get(event_type="CHANNEL_REGISTERED")
+    assert event.payload == {"channel_id": channel_id, "owner_id": IVAN, "creator_id": OLEG}
 
 
 @pytest.mark.parametrize(
@@ -239,6 +242,75 @@ def test_others_set_no_price(oleg: Client, channel_id: int) -> None:
         "AUTH_INSUFFICIENT_PERMISSIONS",
     )
     assert not PricingRule.objects.exists()
+
+
+def change(client: Client, method: str, path: str, body: object = None) -> Any:
+    send = getattr(client, method)
+    return send(f"/api/v1/channels/{path}", body or {}, content_type="application/json")
+
+
+def test_a_formats_price_is_changed_and_withdrawn(oleg: Client, channel_id: int) -> None:
+    register(oleg, channel_id)
+    path = f"{channel_id}/pricing/STANDARD"
+
+    put = change(oleg, "put", path, {"priceNano": "5000000000"})
+    assert put.json()["pricing"] == [{"format": "STANDARD", "priceNano": "5000000000"}]
+    for _ in range(2):
+        assert change(oleg, "delete", path).status_code == 204
+
+    assert oleg.get(f"/api/v1/channels/{channel_id}").json()["pricing"] == []
+    assert list(PricingRule.objects.values_list("is_active", flat=True)) == [False]
+    assert change(oleg, "delete", f"{channel_id}/pricing/OTHER").status_code == 404
+
+
+def test_a_listing_is_changed_by_its_owner(oleg: Client, channel_id: int) -> None:
+    register(oleg, channel_id, topic="news", language="en")
+
+    changed = change(oleg, "put", str(channel_id), {"topic": "city", "language": "ru"})
+
+    assert (changed.json()["topic"], changed.json()["language"]) == ("city", "ru")
+    assert changed.json()["title"] == "News"
+    assert change(oleg, "put", str(channel_id), {"topic": "x"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("put", "", {"topic": "x", "language": "en"}),
+        ("delete", "", None),
+        ("put", "/pricing/STANDARD", {"priceNano": "5000000000"}),
+        ("delete", "/pricing/STANDARD", None),
+    ],
+)
+def test_others_change_nothing(
+    oleg: Client, channel_id: int, method: str, path: str, body: object
+) -> None:
+    register(oleg, channel_id, topic="news")
+    set_price(oleg, channel_id, "7000000000")
+    before = oleg.get(f"/api/v1/channels/{channel_id}").json()
+
+    answer = change(sign_in(IVAN), method, f"{channel_id}{path}", body)
+
+    assert answer.json()["error_code"] == "AUTH_INSUFFICIENT_PERMISSIONS"
+    assert oleg.get(f"/api/v1/channels/{channel_id}").json() == before
+    assert change(sign_in(IVAN), method, f"-1007{path}", body).status_code == 404
+
+
+def test_a_removed_channel_is_gone_until_its_owner_registers_it_again(
+    oleg: Client, telegram: Telegram, channel_id: int
+) -> None:
+    register(oleg, channel_id, topic="news")
+
+    assert change(oleg, "delete", str(channel_id)).status_code == 204
+
+    assert oleg.get(f"/api/v1/channels/{channel_id}").status_code == 404
+    assert oleg.get("/api/v1/channels").json()["items"] == []
+    assert change(oleg, "delete", str(channel_id)).status_code == 404
+    assert AuditEntry.objects.filter(action="channel.removed").count() == 1
+    telegram.set_member(channel_id, IVAN, "administrator", can_post_messages=True)
+    assert register(sign_in(IVAN), channel_id).status_code == 409
+    assert register(oleg, channel_id, topic="city").status_code == 201
+    assert oleg.get(f"/api/v1/channels/{channel_id}").json()["topic"] == "city"
 
 
 def test_everybody_sees_channels_newest_first(oleg: Client, telegram: Telegram) -> None:

@@ -7,20 +7,30 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from advertmarket.ton_address import friendly_address
-from deals.models import Brief, Deal
+from channels import services as channel_services
+from deals import services
+from deals.delivery.draft import Draft
+from deals.models import Brief, Deal, Hold
+from deals.moves import hold, lock
 from tests.accounts.wallets import ProvingWallet, prove
 from tests.advertmarket.conftest import sign_in
 
 from .market import (
+    ADVERTISER,
     ANNA,
     IVAN,
     OLEG,
+    OWNER,
     PRICE_NANO,
     REFUND_ADDRESS,
+    SYSTEM,
     FundedMarket,
     LiveMarket,
     Market,
@@ -144,6 +154,40 @@ def test_an_unknown_channel(market: Market, anna: Client) -> None:
     assert code(answer) == (404, "CHANNEL_NOT_FOUND")
 
 
+def test_a_brief_may_change_until_the_offer_is_sent(
+    market: Market, anna: Client, oleg: Client
+) -> None:
+    deal_id = market.draft()
+    wanted = {**NEW_DEAL["brief"], "text": "Tell them more"}  # type: ignore[dict-item]
+
+    changed = call(anna, "post", f"/deals/{deal_id}/brief", wanted)
+
+    assert changed.status_code == 200, changed.content
+    assert changed.json()["text"] == "Tell them more"
+    assert code(call(oleg, "get", f"/deals/{deal_id}/brief")) == (404, "DEAL_NOT_FOUND")
+    market.do(services.submit_offer, deal_id, ADVERTISER)
+    for client, status in ((anna, 409), (oleg, 403)):
+        with nothing_changes():
+            answer = call(client, "post", f"/deals/{deal_id}/brief", NEW_DEAL["brief"])
+        assert answer.status_code == status
+        assert call(client, "get", f"/deals/{deal_id}/brief").json() == changed.json()
+
+
+def test_a_removed_channel_gets_no_new_deals(market: Market, anna: Client) -> None:
+    draft, offer = market.draft(), market.offer()
+    with transaction.atomic():
+        channel_services.remove_channel(
+            channel_id=market.channel_id, actor=OWNER, at=timezone.now()
+        )
+
+    with nothing_changes():
+        submitted = call(anna, "post", f"/deals/{draft}/submit")
+        drafted = call(anna, "post", "/deals", {"channelId": market.channel_id, **NEW_DEAL})
+    assert code(submitted) == code(drafted) == (404, "CHANNEL_NOT_FOUND")
+    market.do(services.accept_offer, offer, OWNER)
+    assert call(anna, "get", f"/deals/{offer}").json()["status"] == "ACCEPTED"
+
+
 def test_an_offer_reaches_the_owner_who_rejects_it(
     market: Market, anna: Client, oleg: Client
 ) -> None:
@@ -170,10 +214,34 @@ def test_an_offer_reaches_the_owner_who_rejects_it(
     assert (second["actor"], second["reason"]) == ("owner", "not now")
 
 
+def test_a_hold_is_shown_without_what_is_noted_for_operators(
+    market: Market, anna: Client, oleg: Client
+) -> None:
+    deal_id = market.offer()
+    with transaction.atomic():
+        hold(
+            deal=lock(deal_id),
+            reason=Hold.DEADLINE_PASSED,
+            note="they seem to be the same person",
+            actor=SYSTEM,
+            at=timezone.now(),
+        )
+
+    for client in (anna, oleg):
+        last = call(client, "get", f"/deals/{deal_id}/timeline").json()["items"][-1]
+        assert (last["action"], last["actor"], last["reason"]) == ("HOLD", "system", "")
+        shown = call(client, "get", f"/deals/{deal_id}")
+        assert shown.json()["holdReason"] == "DEADLINE_PASSED"
+        assert "same person" not in shown.content.decode()
+    assert market.events(deal_id)[-1] == "DEAL_HELD"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
         ("get", "", None),
+        ("get", "/brief", None),
+        ("post", "/brief", {"text": "x"}),
         ("get", "/timeline", None),
         ("get", "/deposit", None),
         ("get", "/escrow", None),
@@ -228,6 +296,34 @@ def test_the_wrong_side_is_403_and_the_wrong_state_409(
     assert (body["currentStatus"], body["requestedTransition"]) == ("OFFER_PENDING", "SCHEDULE")
 
 
+def test_who_saw_an_earlier_version_decides_nothing(funded_market: FundedMarket) -> None:
+    deal_id = funded_market.submitted()
+    anna, path = sign_in(ANNA), f"/deals/{deal_id}"
+    seen = call(anna, "get", path).json()["version"]
+    funded_market.do(services.request_revision, deal_id, ADVERTISER, note="shorter")
+    other = Draft("Another ad")
+    funded_market.do(
+        services.submit_creative, deal_id, OWNER, draft=other, parts=funded_market.parts(other)
+    )
+
+    with nothing_changes():
+        stale = call(anna, "post", f"{path}/creative/approve", {"version": seen})
+    assert code(stale) == (409, "CONFLICT")
+    now = call(anna, "get", path).json()["version"]
+    approved = call(anna, "post", f"{path}/creative/approve", {"version": now})
+    assert approved.json()["status"] == "CREATIVE_APPROVED"
+
+
+def test_an_acceptance_of_an_earlier_version_is_refused(market: Market, oleg: Client) -> None:
+    deal_id = market.offer()
+
+    with nothing_changes(), pytest.raises(services.DealMovedOn):
+        market.do(services.accept_offer, deal_id, OWNER, version=0)
+    market.do(services.accept_offer, deal_id, OWNER, version=1)
+
+    assert market.status(deal_id) == "ACCEPTED"
+
+
 def test_limits_are_409(market: Market, anna: Client) -> None:
     body = {"channelId": market.channel_id, **NEW_DEAL}
     *taken, refused = [call(anna, "post", "/deals", body).json()["id"] for _ in range(6)]
@@ -256,6 +352,20 @@ def test_everybody_lists_their_own_deals(
     assert listed(ivan) == []
     page = anna.get("/api/v1/deals", {"limit": 2}).json()
     assert listed(anna, limit=2, cursor=page["nextCursor"]) == [str(draft)]
+
+
+def test_a_long_list_takes_no_more_queries(
+    market: Market, anna: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    market.offer()
+    with CaptureQueriesContext(connection) as one:
+        anna.get("/api/v1/deals")
+    for _ in range(3):
+        market.open_channel()
+        market.offer()
+
+    with django_assert_num_queries(len(one)):
+        assert len(anna.get("/api/v1/deals").json()["items"]) == 4
 
 
 def test_the_deposit_is_shown_with_link_and_qr(funded_market: FundedMarket) -> None:

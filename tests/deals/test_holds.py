@@ -11,6 +11,7 @@ from deals import services
 from deals.delivery import records
 from deals.delivery.content import Content, Difference, compare
 from deals.delivery.draft import Draft
+from deals.delivery.publisher import LEASE
 from deals.models import Deal, Hold, PostAttempt, PostingCheck
 from deals.moves import hold, lock
 from deals.services import NotRehearsed
@@ -55,7 +56,7 @@ def test_what_was_posted_is_kept_though_the_deal_is_held(funded_market: FundedMa
     deal_id = funded_market.approved()
     funded_market.do(services.schedule_post, deal_id, OWNER)
     Deal.objects.filter(pk=deal_id).update(
-        lease_owner=(lease := deal_id), leased_until=timezone.now()
+        lease_owner=(lease := deal_id), leased_until=timezone.now() + LEASE
     )
     with transaction.atomic():
         attempt = records.start_attempt(deal_id=deal_id, lease=lease, part=0, at=timezone.now())

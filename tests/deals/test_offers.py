@@ -72,7 +72,8 @@ def test_an_accepted_offer_waits_for_its_address(market: Market) -> None:
     deal_id = market.accepted()
 
     deal = market.deal(deal_id)
-    assert (deal.status, deal.deadline_at) == ("ACCEPTED", None)
+    assert deal.status == "ACCEPTED"
+    assert deal.deadline_at == deal.status_since_at + timedelta(hours=24)
     assert deal.due_at == deal.status_since_at
     assert market.events(deal_id) == ["OFFER_SUBMITTED", "OFFER_ACCEPTED"]
 

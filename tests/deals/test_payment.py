@@ -217,6 +217,25 @@ def test_the_owner_may_not_withdraw_once_there_is_an_address(funded_market: Fund
         funded_market.do(services.cancel_deal, deal_id, OWNER)
 
 
+def test_an_accepted_deal_without_an_address_expires(funded_market: FundedMarket) -> None:
+    deal_id = funded_market.accepted()
+    Wallet.objects.filter(reference=None).update(last_lt=1)  # as if strangers had used them
+    sweeps.request_payments()
+
+    with later(timedelta(hours=24, minutes=4)):
+        sweeps.end_overdue_deals()
+        assert funded_market.status(deal_id) == "ACCEPTED"
+    with later(timedelta(hours=24, minutes=6)):
+        sweeps.end_overdue_deals()
+        with nothing_changes():
+            sweeps.end_overdue_deals()
+            sweeps.request_payments()
+
+    assert funded_market.status(deal_id) == "EXPIRED"
+    assert funded_market.events(deal_id)[-1] == "DEAL_EXPIRED"
+    assert not Escrow.objects.exists()
+
+
 def test_a_paid_deal_without_an_ad_is_held_with_its_money(funded_market: FundedMarket) -> None:
     deal_id = funded_market.funded()
 
@@ -228,7 +247,7 @@ def test_a_paid_deal_without_an_ad_is_held_with_its_money(funded_market: FundedM
     deal = Deal.objects.get(id=deal_id)
     assert (deal.status, deal.hold_reason) == ("FUNDED", "DEADLINE_PASSED")
     assert funded_market.history(deal_id)[-1] == "HOLD"
-    assert funded_market.events(deal_id)[-1] == "DEAL_FUNDED"
+    assert funded_market.events(deal_id)[-1] == "DEAL_HELD"
     escrow = payments.escrow_view(deal_id)
     assert escrow is not None
     assert (escrow.state, escrow.balances["ESCROW"]) == ("FUNDED", PRICE_NANO)

@@ -7,14 +7,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.state import redis_state
 from advertmarket.telegram.content import Button, Media
+from channels import services as channel_services
 from channels.ownership import CannotAskTelegram
 from channels.selectors import get_channel
 from deals import services, sweeps
-from deals.delivery import calls
+from deals.delivery import calls, publisher
 from deals.delivery.calls import look_at, rehearse
 from deals.delivery.content import digest
 from deals.delivery.draft import CreativeInvalid, Draft
@@ -205,6 +207,33 @@ def test_what_cannot_be_found_is_left_to_an_operator(live_market: LiveMarket) ->
     assert live_market.posts() == []
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_in_an_old_channel_a_lost_post_is_found_once_an_id_is_known(
+    live_market: LiveMarket, known: bool
+) -> None:
+    for number in range(25):
+        live_market.telegram.send(OLEG, f"news {number}", chat_id=live_market.channel_id)
+    deal_id = live_market.scheduled()
+    if known:  # what the bot is told of a post of Oleg's
+        with transaction.atomic():
+            channel_services.note_message(channel_id=live_market.channel_id, message_id=25)
+    live_market.telegram.fault(
+        "sendMessage", chat_id=live_market.channel_id, executes=True, lost=True
+    )
+
+    live_market.post()
+    with later(UNKNOWN):
+        live_market.post()
+
+    deal, posts = live_market.deal(deal_id), live_market.posts()
+    assert len(posts) == 26
+    if known:
+        assert (attempts(deal_id), deal.status) == (["POSTED"], "DELIVERY_VERIFYING")
+    else:
+        assert (attempts(deal_id), deal.hold_reason) == (["UNRESOLVED"], "POST_UNRESOLVED")
+        assert "no message of the channel is known" in deal.hold_note
+
+
 def test_a_search_goes_on_where_our_limits_stopped_it(
     limited_market: LiveMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +335,23 @@ def test_nothing_is_posted_where_ownership_is_gone(
         sweeps.end_overdue_deals()
     held = live_market.deal(deal_id)
     assert (held.hold_reason, held.hold_note) == ("DEADLINE_PASSED", deal.waiting_for)
+
+
+def test_nothing_is_sent_at_the_end_of_a_lease(
+    live_market: LiveMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deal_id = live_market.scheduled()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publisher, "LEASE", timedelta(seconds=59))
+        live_market.post()
+
+    deal = live_market.deal(deal_id)
+    assert (attempts(deal_id), live_market.posts()) == ([], [])
+    assert (deal.waiting_for, deal.leased_until) == ("a worker with time to post it", None)
+    with later(timedelta(seconds=6)):
+        live_market.post()
+    assert attempts(deal_id) == ["POSTED"]
 
 
 def test_two_posts_to_a_channel_take_turns(live_market: LiveMarket) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import IntegrityError
 
+from channels.ownership import OwnershipProof, prove
 from deals import limits, moves, services, sweeps
 from deals.delivery.draft import Draft
-from deals.lifecycle import IllegalTransition
+from deals.lifecycle import IllegalTransition, Status
 from deals.limits import TooManyActiveDeals
 from deals.models import Deal, PostAttempt
 from payments import services as payment_services
@@ -139,6 +141,35 @@ def test_two_sweepers_give_one_address(funded_market: FundedMarket) -> None:
     assert Escrow.objects.filter(reference=deal_id).count() == 1
 
 
+@pytest.mark.parametrize("leased", [True, False])
+def test_only_with_leases_one_sweeper_asks_telegram(
+    live_market: LiveMarket, monkeypatch: pytest.MonkeyPatch, leased: bool
+) -> None:
+    deal_id = live_market.accepted()
+    asked = []
+
+    def ask(*arguments: Any, **named: Any) -> OwnershipProof:
+        asked.append(arguments)
+        return prove(*arguments, **named)
+
+    monkeypatch.setattr(sweeps, "prove", ask)
+    if not leased:
+        monkeypatch.setattr(sweeps, "lease_due", lambda **_: _first(Status.ACCEPTED))
+    rival = Meanwhile(sweeps.request_payments)
+
+    with later(services.PROOF_MAX_AGE * 2):
+        with before(line_of(sweeps._prove, "return prove("), rival):
+            sweeps.request_payments()
+        rival.result()
+
+    assert len(asked) == (1 if leased else 2)
+    assert live_market.history(deal_id) == ["SUBMIT", "ACCEPT", "REQUEST_PAYMENT"]
+
+
+def _first(status: Status) -> Deal | None:
+    return Deal.objects.filter(status=status).first()
+
+
 def late_with_a_deposit(market: FundedMarket) -> UUID:
     """A deal whose deadline has passed, and whose deposit was made in time but is not applied."""
     deal_id = market.awaiting_payment()
@@ -213,9 +244,11 @@ def test_many_publishers_post_each_ad_once(live_market: LiveMarket) -> None:
 def test_many_verifiers_release_once(live_market: LiveMarket) -> None:
     deal_id = live_market.published()
     ends_at = live_market.deal(deal_id).retention_ends_at
-    assert ends_at is not None
+    while (at := live_market.next_check_at(deal_id)) != ends_at:
+        with later(at):
+            live_market.check_all()
 
-    with later(ends_at):
+    with later(at):
         for one in together(*[live_market.check_all] * 3):
             one.result()
 

@@ -12,7 +12,7 @@ import pytest
 from advertmarket.state import redis_state
 from advertmarket.telegram.content import Button
 from deals import sweeps
-from deals.delivery import calls
+from deals.delivery import calls, records
 from deals.delivery.draft import Draft
 from deals.models import PlannedCheck, PostingCheck
 from payments import selectors as payments
@@ -61,14 +61,15 @@ def assert_nothing_is_paid(deal_id: UUID) -> None:
 def test_an_ad_that_stays_earns_the_payout(live_market: LiveMarket) -> None:
     deal_id = live_market.published(AD)
     ends_at = live_market.deal(deal_id).retention_ends_at
-    assert ends_at is not None
 
-    with later(ends_at - timedelta(seconds=10)):
-        looks = live_market.check_all()
-        assert looks in {5, 6}
-        assert live_market.status(deal_id) == "DELIVERY_VERIFYING"
-        assert_nothing_is_paid(deal_id)
-    with later(ends_at):
+    looks = 0
+    while (at := live_market.next_check_at(deal_id)) != ends_at:
+        with later(at):
+            looks += live_market.check_all()
+    assert looks in {5, 6}
+    assert live_market.status(deal_id) == "DELIVERY_VERIFYING"
+    assert_nothing_is_paid(deal_id)
+    with later(at):
         assert live_market.check_all() == 1
         with nothing_changes():
             live_market.check_all()
@@ -125,6 +126,48 @@ def test_a_spoiled_post_is_held_and_not_paid(
     assert_nothing_is_paid(deal_id)
 
 
+@pytest.mark.parametrize(
+    ("asleep", "verdict"), [(timedelta(hours=2), "PASSED"), (timedelta(hours=10), "INCONCLUSIVE")]
+)
+def test_looks_after_an_outage_say_nothing_of_it(
+    live_market: LiveMarket, asleep: timedelta, verdict: str
+) -> None:
+    deal_id = live_market.published(AD)
+    published_at = live_market.deal(deal_id).published_at
+    assert published_at is not None
+    PlannedCheck.objects.filter(deal_id=deal_id).exclude(
+        planned_at__in=[published_at + timedelta(hours=hours) for hours in (1, 4, 8, 16, 24)]
+    ).delete()  # the random ones
+    with later(published_at + timedelta(hours=1)):
+        live_market.check_all()
+
+    with later(published_at + timedelta(hours=1) + asleep + timedelta(minutes=1)):
+        live_market.check_all()
+
+    deal = live_market.deal(deal_id)
+    assert set(verdicts(deal_id)) == {"PASSED"}
+    assert (deal.hold_reason or "PASSED") == verdict
+    assert_nothing_is_paid(deal_id)
+
+
+def test_a_last_look_long_after_the_one_before_pays_nothing(live_market: LiveMarket) -> None:
+    deal_id = live_market.published(AD)
+    ends_at = live_market.deal(deal_id).retention_ends_at
+    while (at := live_market.next_check_at(deal_id)) != ends_at:
+        with later(at):
+            live_market.check_all()
+
+    with later(at + timedelta(hours=5, minutes=50)):
+        live_market.check_all()
+        with nothing_changes():
+            live_market.check_all()
+
+    deal = live_market.deal(deal_id)
+    assert set(verdicts(deal_id)) == {"PASSED"}
+    assert (deal.status, deal.hold_reason) == ("DELIVERY_VERIFYING", "INCONCLUSIVE")
+    assert_nothing_is_paid(deal_id)
+
+
 def test_formatting_alone_passes(live_market: LiveMarket) -> None:
     deal_id = live_market.published(AD)
     edit(text=f"<b>{AD.text}</b>", html=True, buttons=ORDER)(
@@ -170,6 +213,148 @@ def test_a_post_that_is_there_after_all_was_not_deleted(live_market: LiveMarket)
 
     assert verdicts(deal_id) == ["SUSPECTED", "PASSED"]
     assert live_market.deal(deal_id).held_at is None
+
+
+def public(market: LiveMarket) -> UUID:
+    """An ad in a channel that anybody finds by its name."""
+    market.telegram.change_channel(market.channel_id, username="morning_city")
+    return market.published(AD)
+
+
+def test_a_channel_that_became_private_is_held(live_market: LiveMarket) -> None:
+    deal_id = public(live_market)
+    at = live_market.next_check_at(deal_id)
+    with later(at):
+        live_market.check_all()
+    live_market.telegram.change_channel(live_market.channel_id, username="")
+
+    with later(live_market.next_check_at(deal_id)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["PASSED", "CHANNEL_PRIVATE"]
+    assert live_market.deal(deal_id).hold_reason == "CHANNEL_PRIVATE"
+    assert_nothing_is_paid(deal_id)
+
+
+def test_a_channel_with_another_name_is_still_public(live_market: LiveMarket) -> None:
+    deal_id = public(live_market)
+    live_market.telegram.change_channel(live_market.channel_id, username="evening_city")
+
+    with later(live_market.next_check_at(deal_id)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["PASSED"]
+
+
+def test_a_channel_that_cannot_be_asked_for_is_asked_again(live_market: LiveMarket) -> None:
+    deal_id = public(live_market)
+    at = live_market.next_check_at(deal_id)
+    live_market.telegram.fault("getChat", code=502)
+
+    with later(at):
+        live_market.check_all()
+    with later(at + timedelta(seconds=15)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["API_ERROR", "PASSED"]
+
+
+def test_each_message_is_suspected_and_confirmed_by_itself(live_market: LiveMarket) -> None:
+    album = Draft("Two", media=tuple(live_market.media("PHOTO") for _ in range(2)))
+    deal_id = live_market.published(album)
+    live_market.telegram.fault(
+        "forwardMessage", code=400, description="Bad Request: message to forward not found"
+    )
+    at = live_market.next_check_at(deal_id)
+    with later(at):
+        live_market.check_all()  # the first one is not found, but is there
+
+    delete(live_market, live_market.posts()[1]["message_id"])
+    with later(at + timedelta(minutes=6)):
+        live_market.check_all()
+    assert verdicts(deal_id) == ["SUSPECTED", "SUSPECTED"]
+    with later(at + timedelta(minutes=12)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["SUSPECTED", "SUSPECTED", "DELETED"]
+    assert live_market.deal(deal_id).hold_note.startswith("message 2:")
+
+
+def test_another_messages_api_error_hastens_no_confirmation(live_market: LiveMarket) -> None:
+    album = Draft("Two", media=tuple(live_market.media("PHOTO") for _ in range(2)))
+    deal_id = live_market.published(album)
+    delete(live_market, live_market.posts()[0]["message_id"])
+    telegram = live_market.telegram
+    telegram.fault(
+        "forwardMessage", code=400, description="Bad Request: message to forward not found"
+    )
+    telegram.fault("forwardMessage", code=500)
+    at = live_market.next_check_at(deal_id)
+
+    with later(at):
+        live_market.check_all()
+    with later(at + timedelta(seconds=15)):
+        live_market.check_all()
+    assert verdicts(deal_id) == ["API_ERROR", "SUSPECTED"]
+    with later(at + timedelta(minutes=6)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["API_ERROR", "SUSPECTED", "DELETED"]
+
+
+NOT_FOUND: dict[str, Any] = {
+    "code": 400,
+    "description": "Bad Request: message to forward not found",
+}
+
+
+def test_a_restoration_whose_answer_was_lost_is_no_pass(live_market: LiveMarket) -> None:
+    deal_id = live_market.published(AD)
+    edit(text=AD.text, buttons=OTHER)(live_market, live_market.posts()[0]["message_id"])
+    live_market.telegram.fault("forwardMessage", **NOT_FOUND)
+    live_market.telegram.fault("editMessageReplyMarkup", executes=True, lost=True)
+    at = live_market.next_check_at(deal_id)
+
+    with later(at):
+        live_market.check_all()
+    assert verdicts(deal_id) == ["API_ERROR"]
+    (post,) = live_market.posts()
+    assert post["reply_markup"]["inline_keyboard"] == ORDER
+    with later(at + timedelta(seconds=15)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["API_ERROR", "UNKNOWN"]
+    assert live_market.deal(deal_id).hold_reason == "INCONCLUSIVE"
+    assert_nothing_is_paid(deal_id)
+
+
+def test_an_answered_probe_leaves_no_doubt(live_market: LiveMarket) -> None:
+    deal_id = live_market.published(AD)
+    live_market.telegram.fault("forwardMessage", **NOT_FOUND)
+    at = live_market.next_check_at(deal_id)
+
+    with later(at):
+        live_market.check_all()
+    with later(at + timedelta(minutes=6)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["SUSPECTED", "PASSED"]
+    assert set(PlannedCheck.objects.values_list("open_probes", flat=True)) == {0}
+
+
+def test_buttons_are_not_set_where_the_forward_failed_by_itself(live_market: LiveMarket) -> None:
+    deal_id = live_market.published(AD)
+    live_market.telegram.fault("forwardMessage", code=500)
+    live_market.telegram.fault("editMessageReplyMarkup", lost=True)
+    at = live_market.next_check_at(deal_id)
+
+    with later(at):
+        live_market.check_all()
+    live_market.telegram.clear_faults()
+    with later(at + timedelta(seconds=15)):
+        live_market.check_all()
+
+    assert verdicts(deal_id) == ["API_ERROR", "PASSED"]
 
 
 def test_a_missing_post_of_a_bot_that_was_removed_is_not_called_deleted(
@@ -264,6 +449,7 @@ def test_our_own_limits_are_no_look(
     limited_market: LiveMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "_PATIENCE_S", 2.0)
+    monkeypatch.setattr(records, "MAX_UNSEEN_S", 2 * records.DAY_S)
     live_market = limited_market
     deal_id = live_market.published()
     redis_state().flushdb()

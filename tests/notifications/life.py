@@ -36,7 +36,7 @@ def proof(at: datetime) -> OwnershipProof:
         username="the_news",
         description="",
         subscribers=7,
-        user_is_creator=True,
+        creator_id=OLEG,
         proved_at=at,
     )
 

@@ -9,9 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.actors import Actor
-from deals import services, sweeps
+from advertmarket.telegram.content import Media
+from deals import moves, services, sweeps
 from deals.delivery.content import Content
 from deals.delivery.draft import Draft
+from deals.models import Hold
 from notifications.services import tell
 from payments.events import SettlementStuck
 from tests.notifications.life import (
@@ -43,12 +45,17 @@ def funded(bank: Bank) -> UUID:
     return deal_id
 
 
-def submit(deal_id: UUID, text: str) -> None:
-    content = Content(text, links=("https://example.org/<x>",), buttons=(("Buy", "https://b.uy/"),))
+def submit(deal_id: UUID, text: str, *media: Media) -> None:
+    content = Content(
+        text,
+        links=("https://example.org/<x>",),
+        media=tuple(medium.file_unique_id for medium in media),
+        buttons=(("Buy", "https://b.uy/"),),
+    )
     with transaction.atomic():
         services.submit_creative(
             deal_id=deal_id,
-            draft=Draft(text=text),
+            draft=Draft(text=text, media=media),
             parts=((content,),),
             actor=OWNER,
             at=timezone.now(),
@@ -83,13 +90,57 @@ def test_deposit_draft_and_revision_are_told(funded: UUID) -> None:
     assert heard(OLEG)[-1].text.endswith("\n\nshorter &amp; &lt;louder&gt;")
 
 
-def test_long_draft_fits_into_a_message_with_its_links(funded: UUID) -> None:
+NOT_ALL = "This message does not show all of it: open the deal to see and approve the ad."
+
+
+def test_a_draft_too_long_for_a_message_is_approved_in_the_app(funded: UUID) -> None:
     submit(funded, "x" * 4096)
     tell_all()
 
-    text = heard(ANNA)[-1].text
-    assert len(text) < 4096
-    assert "…\n🔗 https://example.org/&lt;x&gt;\n[Buy] https://b.uy/" in text
+    notice = heard(ANNA)[-1]
+    assert len(notice.text) < 4096
+    assert f"…\n🔗 https://example.org/&lt;x&gt;\n[Buy] https://b.uy/\n\n{NOT_ALL}" in notice.text
+    assert [[b["label"] for b in row] for row in notice.buttons] == [["Open"]]
+
+
+def test_a_draft_that_fits_is_shown_whole(funded: UUID) -> None:
+    submit(funded, "x" * 3_000)
+    tell_all()
+
+    notice = heard(ANNA)[-1]
+    assert "x" * 3_000 + "\n🔗" in notice.text
+    assert [b["label"] for b in notice.buttons[0]] == ["Approve", "Ask for a revision"]
+
+
+def test_media_are_named_and_looked_at_in_the_app(funded: UUID) -> None:
+    submit(funded, "Look", Media("PHOTO", "file", "unique"))
+    tell_all()
+
+    notice = heard(ANNA)[-1]
+    assert "📎 photo\nLook\n🔗 https://example.org/&lt;x&gt;\n[Buy] https://b.uy/" in notice.text
+    assert notice.text.endswith(NOT_ALL)
+    assert [[b["label"] for b in row] for row in notice.buttons] == [["Open"]]
+
+
+def test_both_sides_hear_that_a_deal_waits_for_an_operator(funded: UUID) -> None:
+    with transaction.atomic():
+        moves.hold(
+            deal=moves.lock(funded),
+            reason=Hold.DEADLINE_PASSED,
+            note="for operators",
+            actor=SYSTEM,
+            at=timezone.now(),
+        )
+    tell_all()
+
+    annas, olegs = heard(ANNA)[-1], heard(OLEG)[-1]
+    assert annas.text.startswith(
+        "<b>The deal with News &amp; &lt;views&gt; over 100 TON waits for an operator.</b>"
+    )
+    assert olegs.text.startswith(
+        "<b>Сделка для канала News &amp; &lt;views&gt; на 100 TON ждёт оператора.</b>"
+    )
+    assert "for operators" not in annas.text + olegs.text
 
 
 def test_payout_that_waits_for_an_address_is_told_with_its_amount(bank: Bank) -> None:

@@ -16,6 +16,7 @@ from advertmarket.messaging.models import ProcessedEvent
 from advertmarket.money import NANO_PER_TON
 from advertmarket.telegram.callbacks import unpack
 from advertmarket.telegram.models import OutgoingMessage
+from channels.events import ChannelRegistered
 from deals import events, services
 from deals.permissions import DealNotFound
 from notifications.catalogue import NOTICES
@@ -26,6 +27,7 @@ from tests.accounts.wallets import ProvingWallet, prove
 from tests.notifications.life import (
     ADVERTISER,
     ANNA,
+    CHANNEL,
     OLEG,
     OWNER,
     begin,
@@ -79,18 +81,16 @@ def test_offer_reaches_the_owner_with_buttons_and_escaped_words(deal_id: UUID) -
 
 def test_every_event_twice_is_told_once(deal_id: UUID) -> None:
     with transaction.atomic():
-        services.accept_offer(
-            deal_id=deal_id, proof=proof(timezone.now()), actor=OWNER, at=timezone.now()
-        )
+        services.reject_offer(deal_id=deal_id, actor=OWNER, at=timezone.now())
 
-    assert tell_all() == [Outcome.HANDLED] * 2
-    assert tell_all() == [Outcome.REPEATED] * 2
+    assert tell_all() == [Outcome.HANDLED] * 3
+    assert tell_all() == [Outcome.REPEATED] * 3
     ProcessedEvent.objects.all().delete()
-    assert tell_all() == [Outcome.HANDLED] * 2
+    assert tell_all() == [Outcome.HANDLED] * 3
 
     assert Delivery.objects.count() == OutgoingMessage.objects.count() == 2
     templates = Delivery.objects.order_by("id").values_list("template", "chat_id", "deal_id")
-    assert list(templates) == [("NEW_OFFER", OLEG, deal_id), ("OFFER_ACCEPTED", ANNA, deal_id)]
+    assert list(templates) == [("NEW_OFFER", OLEG, deal_id), ("OFFER_REJECTED", ANNA, deal_id)]
 
 
 def test_who_did_it_is_told_nothing(deal_id: UUID) -> None:
@@ -114,6 +114,21 @@ def test_refusal_is_told_to_the_advertiser(deal_id: UUID) -> None:
     assert [m.text for m in heard(ANNA)] == [
         "News &amp; &lt;views&gt; declined your offer of 100 TON."
     ]
+
+
+def test_nobody_is_asked_to_pay_before_there_is_an_address(deal_id: UUID) -> None:
+    with transaction.atomic():
+        services.accept_offer(
+            deal_id=deal_id, proof=proof(timezone.now()), actor=OWNER, at=timezone.now()
+        )
+
+    tell_all()
+    assert heard(ANNA) == []
+    with transaction.atomic():
+        tell(event=deal_event(events.PaymentRequested, deal_id), at=timezone.now())
+
+    [notice] = heard(ANNA)
+    assert notice.text.startswith("<b>News &amp; &lt;views&gt; accepted your offer.</b>")
 
 
 def test_notice_for_an_unreachable_person_is_kept_for_later(deal_id: UUID) -> None:
@@ -168,7 +183,34 @@ def test_a_payout_address_that_is_not_proved_is_told_with_a_warning(
     assert "write to support at once" in told.text
 
 
-def test_event_of_a_deal_that_is_not_there_is_refused() -> None:
+@transaction.atomic
+def channel_registered(*, creator_id: int | None) -> None:
+    event = ChannelRegistered(
+        deal_id=UUID(int=1), channel_id=CHANNEL, owner_id=OLEG, creator_id=creator_id
+    )
+    tell(event=event, at=timezone.now())
+
+
+def test_a_channels_creator_hears_who_registered_it(deal_id: UUID) -> None:
+    channel_registered(creator_id=ANNA)
+
+    [notice] = heard(ANNA)
+    assert notice.text.startswith(
+        "<b>Your channel News &amp; &lt;views&gt; was registered here by Oleg</b>"
+    )
+    assert heard(OLEG) == []
+
+
+@pytest.mark.parametrize("creator_id", [OLEG, None, 999])
+def test_nobody_is_told_of_their_own_channel_nor_strangers(
+    deal_id: UUID, creator_id: int | None
+) -> None:
+    channel_registered(creator_id=creator_id)
+
+    assert OutgoingMessage.objects.count() == 0
+
+
+def test_event_of_a_deal_that_is_not_there_is_refused(deal_id: UUID) -> None:
     missing = deal_event(events.OfferSubmitted, UUID(int=5))
 
     with transaction.atomic(), pytest.raises(DealNotFound):
@@ -180,6 +222,7 @@ def test_event_of_a_deal_that_is_not_there_is_refused() -> None:
 @pytest.mark.parametrize(
     "event_class",
     [
+        events.PaymentRequested,
         events.DealFunded,
         events.CreativeApproved,
         events.PostPublished,
@@ -205,7 +248,7 @@ def test_transitions_without_a_notice_are_not_listened_to() -> None:
     heard_of = {notice.event for notice in NOTICES}
 
     assert {cls for cls in registered() if issubclass(cls, events.DealEvent)} - heard_of == {
-        events.PaymentRequested,
+        events.OfferAccepted,
         events.PostScheduled,
         events.VerificationStarted,
         events.DealCompleted,
@@ -234,6 +277,8 @@ def test_notices_about_money_are_marked() -> None:
     assert {n.template for n in NOTICES if n.about_money} == {
         "ESCROW_FUNDED",
         "DELIVERY_VERIFIED",
+        "CHANNEL_REGISTERED",
+        "DEAL_HELD",
         "PAYOUT_SENT",
         "PAYOUT_UNCLAIMED",
         "PAYOUT_ADDRESS_CHANGED",
