@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -10,12 +12,16 @@ from rest_framework import serializers
 from advertmarket.api import limits
 from advertmarket.api.fields import CamelSerializer
 from advertmarket.api.views import ApiView, Data, command, query
-from advertmarket.ton_address import friendly_address
 
-from . import selectors, services
+from . import proofs, selectors, services
 from .init_data import MAX_LENGTH
+from .proofs import Challenge
 from .selectors import PayoutAddressView, Profile
 from .services import Login
+from .ton_proof import TonProof
+
+MAX_STATE_INIT_LENGTH = 10_000
+"""In base64; a wallet's has some thousand characters."""
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's
@@ -52,23 +58,60 @@ class LoginSerializer(CamelSerializer):
     user = UserSerializer()
 
 
+class ChallengeSerializer(CamelSerializer):
+    """What to give TON Connect as `tonProof`; it lives `expiresIn` seconds."""
+
+    payload = serializers.CharField()
+    expires_in = serializers.IntegerField(source="expires_in_s")
+
+
+class ProofDomainSerializer(CamelSerializer):
+    """The app that the wallet signed for."""
+
+    length_bytes = serializers.IntegerField(min_value=0, max_value=128)
+    value = serializers.CharField(max_length=128, trim_whitespace=False)
+
+
+class TonProofSerializer(serializers.Serializer[Any]):
+    """TON Connect's `ton_proof`, with the `walletStateInit` of its account as `state_init`."""
+
+    timestamp = serializers.IntegerField(min_value=0, max_value=2**63 - 1)
+    domain = ProofDomainSerializer()
+    signature = serializers.CharField(max_length=100)
+    payload = serializers.CharField(max_length=128, trim_whitespace=False)
+    state_init = serializers.CharField(max_length=MAX_STATE_INIT_LENGTH)
+
+
+class TonProofBodySerializer(serializers.Serializer[Any]):
+    """A wallet's account and its proof, in the names that TON Connect's examples use."""
+
+    address = serializers.CharField(max_length=100)
+    network = serializers.CharField(max_length=20)
+    public_key = serializers.CharField(max_length=100)
+    proof = TonProofSerializer()
+
+
 class PayoutAddressBodySerializer(CamelSerializer):
-    """A TON address, and the comment that its exchange wants with each transfer."""
+    """A TON address, and the comment that its exchange wants with each transfer.
+
+    The address is the one proved last with `auth/ton-proof`, or `typedByHand` says that its user
+    knows that nothing proves it.
+    """
 
     address = serializers.CharField(max_length=100)
     comment = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
+    typed_by_hand = serializers.BooleanField(required=False, default=False)
 
 
 class PayoutAddressSerializer(CamelSerializer):
-    """The payout address; payouts wait until `effectiveAt`."""
+    """The payout address; payouts wait until `effectiveAt`. `warning` is empty if it is proved."""
 
-    address = serializers.SerializerMethodField("friendly")
+    address = serializers.CharField(source="friendly")
     comment = serializers.CharField()
+    proved = serializers.BooleanField()
+    proved_at = serializers.DateTimeField(allow_null=True)
+    warning = serializers.CharField(allow_blank=True)
     effective_at = serializers.DateTimeField()
-
-    def friendly(self, view: PayoutAddressView) -> str:
-        """Return the address in the form that wallets show."""
-        return friendly_address(view.address, network=settings.TON_NETWORK)
 
 
 class ProfileSerializer(UserSerializer):
@@ -103,6 +146,44 @@ class LogoutView(ApiView):
     def post(self) -> None:
         """Revoke the session for good."""
         services.log_out(token=str(self.request.auth), at=self.at)
+
+
+class TonProofPayloadView(ApiView):
+    """Begin to prove an address."""
+
+    write_limit = limits.AUTH
+
+    @command(answer=ChallengeSerializer, idempotent=False)
+    def post(self) -> Challenge:
+        """Return what a wallet is to sign: for this session, once, within 15 minutes."""
+        return proofs.ask_for_proof(token=str(self.request.auth), at=self.at)
+
+
+class TonProofView(ApiView):
+    """Prove an address."""
+
+    write_limit = limits.AUTH
+
+    @command(body=TonProofBodySerializer)
+    def post(self, body: Data) -> None:
+        """Remember that the caller holds the address, for the next payout or refund address."""
+        proof = body["proof"]
+        proofs.prove_address(
+            token=str(self.request.auth),
+            proof=TonProof(
+                address=body["address"],
+                network=body["network"],
+                public_key=body["public_key"],
+                timestamp=proof["timestamp"],
+                domain=proof["domain"]["value"],
+                domain_length=proof["domain"]["length_bytes"],
+                payload=proof["payload"],
+                signature=proof["signature"],
+                state_init=proof["state_init"],
+            ),
+            actor=self.actor,
+            at=self.at,
+        )
 
 
 class ProfileView(ApiView):

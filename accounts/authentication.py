@@ -12,7 +12,11 @@ from .tokens import InvalidToken
 
 
 class BearerAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <token>`, checked against the session in PostgreSQL every time."""
+    """`Authorization: Bearer <token>`, checked against the session in PostgreSQL every time.
+
+    There is no cache: a block counts from the next request, so the user's row is read anyway, and
+    the session comes with it. So a revoked token is refused at once, by every process.
+    """
 
     def authenticate(self, request: Request) -> tuple[TelegramUser, str] | None:
         """Return the user and the token; None without the header.

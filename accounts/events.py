@@ -19,11 +19,13 @@ def user_key(user_id: int) -> uuid.UUID:
 
 @event
 class PayoutAddressChanged(Event):
-    """A user gave a payout address; it is paid to from `effective_at`. The address is masked."""
+    """A user gave a payout address; it is paid to from `effective_at`. The address is masked;
+    one that is not `proved` was typed by hand."""
 
     TYPE: ClassVar[str] = "PAYOUT_ADDRESS_CHANGED"
     TOPIC: ClassVar[Topic] = DEAL_EVENTS
 
     user_id: int
     address: str
+    proved: bool = False
     effective_at: datetime

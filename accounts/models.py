@@ -73,6 +73,17 @@ class Session(models.Model):
         ]
 
 
+class ProofPayload(models.Model):
+    """What a session asked a wallet to sign (its digest), until it is signed or expires."""
+
+    digest = models.BinaryField(unique=True)
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "ton_proof_payloads"
+
+
 class Pii(models.Model):
     """A personal datum, encrypted with AES-256-GCM; only `accounts.vault` reads and writes it."""
 

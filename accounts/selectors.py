@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from django.conf import settings
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket.errors import Code, DomainError
+from advertmarket.ton_address import friendly_address
 
 from . import vault
-from .models import PayoutAddress, Session, TelegramUser
+from .models import Operator, PayoutAddress, Session, TelegramUser
 from .tokens import InvalidToken, read_token
 
 PAYOUT_ADDRESS = "payout_address"
 """The vault's field that holds the payout address."""
+
+PROVED_ADDRESS = "proved_address"
+"""The vault's field that holds the address that the user proved last, and when."""
 
 
 class UserBlocked(DomainError):
@@ -70,11 +76,35 @@ class Destination:
 
 
 @dataclass(frozen=True)
-class PayoutAddressView:
-    """A user's payout address and since when (or from when) it counts."""
+class AddressView:
+    """Where a user's money is to go, and when the user proved to hold that address."""
 
     address: str
     comment: str
+    proved_at: datetime | None
+
+    @property
+    def friendly(self) -> str:
+        """The address in the form that wallets show."""
+        return friendly_address(self.address, network=settings.TON_NETWORK)
+
+    @property
+    def proved(self) -> bool:
+        """Whether its user proved it; otherwise it was typed by hand."""
+        return self.proved_at is not None
+
+    @property
+    def warning(self) -> str:
+        """What its user should know, in the active language; empty for a proved address."""
+        if self.proved:
+            return ""
+        return gettext("Typed by hand, not proved: money sent to a wrong address is lost.")
+
+
+@dataclass(frozen=True)
+class PayoutAddressView(AddressView):
+    """A user's payout address and since when (or from when) it counts."""
+
     effective_at: datetime
 
 
@@ -157,7 +187,15 @@ def payout_address(user_id: int) -> PayoutAddressView | None:
     value = vault.read(user_id=user_id, field=PAYOUT_ADDRESS) if row else None
     if row is None or value is None:
         return None
-    return PayoutAddressView(value["address"], value["comment"], row.effective_at)
+    return PayoutAddressView(**vars(address_view(value)), effective_at=row.effective_at)
+
+
+def address_view(value: dict[str, Any]) -> AddressView:
+    """Return an address as the vault holds it."""
+    proved_at = value.get("proved_at")
+    return AddressView(
+        value["address"], value["comment"], proved_at and datetime.fromisoformat(proved_at)
+    )
 
 
 def payout_destination(*, user_id: int, at: datetime) -> Destination | None:
@@ -172,3 +210,15 @@ def payout_destination(*, user_id: int, at: datetime) -> Destination | None:
     if at < given.effective_at:
         raise AddressCoolingDown(given.effective_at)
     return Destination(given.address, given.comment)
+
+
+def stored_destination(*, user_id: int, field: str) -> Destination | None:
+    """Return the address that `services.store_address` keeps in a field of the vault."""
+    value = vault.read(user_id=user_id, field=field)
+    return Destination(value["address"], value["comment"]) if value else None
+
+
+def operator_may(operator_id: int, permission: str) -> bool:
+    """Return whether an active operator has a permission, such as "payments.operate_money"."""
+    operator = Operator.objects.filter(pk=operator_id, is_active=True).first()
+    return operator is not None and operator.has_perm(permission)

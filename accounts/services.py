@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
@@ -21,7 +21,14 @@ from . import vault
 from .events import PayoutAddressChanged, user_key
 from .init_data import InitData, InvalidInitData, verify_init_data
 from .models import Operator, PayoutAddress, Session, TelegramUser
-from .selectors import PAYOUT_ADDRESS, NoSuchUser, UserBlocked
+from .selectors import (
+    PAYOUT_ADDRESS,
+    PROVED_ADDRESS,
+    AddressView,
+    NoSuchUser,
+    UserBlocked,
+    address_view,
+)
 from .tokens import Claims, issue_token, read_token
 
 INIT_DATA_MAX_AGE = timedelta(seconds=300)
@@ -42,6 +49,16 @@ class CommentTooLong(DomainError):
 
     code: ClassVar[Code] = Code.INVALID_TON_ADDRESS
     message = _("The comment may have at most {limit} bytes in UTF-8.")
+
+
+class AddressNotProved(DomainError):
+    """The user neither proved to hold the address nor said that it was typed by hand."""
+
+    code: ClassVar[Code] = Code.ADDRESS_NOT_PROVED
+    message = _(
+        "You have not proved that this address is yours. Connect its wallet (auth/ton-proof), or "
+        "confirm that you typed it by hand (typedByHand): money sent to a wrong address is lost."
+    )
 
 
 class UnknownLanguage(DomainError):
@@ -184,28 +201,43 @@ def mark_reachable(*, user_id: int) -> None:
 
 @requires_transaction
 def set_payout_address(
-    *, user_id: int, address: str, comment: str = "", actor: Actor, at: datetime
+    *,
+    user_id: int,
+    address: str,
+    comment: str = "",
+    typed_by_hand: bool,
+    actor: Actor,
+    at: datetime,
 ) -> datetime:
     """Keep where the user's payouts go; return when it begins to count.
 
+    `typed_by_hand`: the user knows that nothing proves the address.
+
     The first address counts at once. A changed one counts after PAYOUT_ADDRESS_COOL_DOWN_S, so
     that whoever stole a session cannot be paid before the owner heard of it. The same address
-    again changes nothing.
+    again changes nothing, but that it may have been proved since.
 
     Raises:
         InvalidTonAddress: not an address of our network.
         CommentTooLong: over 120 bytes.
+        AddressNotProved: neither proved nor `typed_by_hand`.
         NoSuchUser: nobody has this id.
     """
     _lock_user(user_id)
-    wanted = _destination(address, comment)
     before = vault.read(user_id=user_id, field=PAYOUT_ADDRESS)
+    given = store_address(
+        user_id=user_id,
+        field=PAYOUT_ADDRESS,
+        address=address,
+        comment=comment,
+        typed_by_hand=typed_by_hand,
+        at=at,
+    )
     row = PayoutAddress.objects.filter(user_id=user_id).first()
-    if row is not None and before == wanted:
+    if row and before and (before["address"], before["comment"]) == (given.address, given.comment):
         return row.effective_at
     cool_down_s = settings.PAYOUT_ADDRESS_COOL_DOWN_S if row else 0
     effective_at = at + timedelta(seconds=cool_down_s)
-    vault.keep(user_id=user_id, field=PAYOUT_ADDRESS, value=wanted, at=at)
     PayoutAddress.objects.update_or_create(
         user_id=user_id, defaults={"changed_at": at, "effective_at": effective_at}
     )
@@ -215,14 +247,19 @@ def set_payout_address(
         object_type="user",
         object_id=str(user_id),
         before=before and {"address": mask_address(before["address"])},
-        after={"address": mask_address(wanted["address"]), "effective_at": effective_at},
+        after={
+            "address": mask_address(given.address),
+            "proved": given.proved,
+            "effective_at": effective_at,
+        },
         at=at,
     )
     publish(
         PayoutAddressChanged(
             deal_id=user_key(user_id),
             user_id=user_id,
-            address=mask_address(wanted["address"]),
+            address=mask_address(given.address),
+            proved=given.proved,
             effective_at=effective_at,
         ),
         key=f"user:{user_id}:payout-address:{at.isoformat()}",
@@ -233,15 +270,25 @@ def set_payout_address(
 
 @requires_transaction
 def store_address(
-    *, user_id: int, field: str, address: str, comment: str = "", at: datetime
-) -> None:
-    """Keep a TON address and its comment in the vault: `{"address": raw, "comment": …}`.
+    *, user_id: int, field: str, address: str, comment: str = "", typed_by_hand: bool, at: datetime
+) -> AddressView:
+    """Keep a TON address, its comment and when it was proved in a field of the vault; return them.
 
     Raises:
         InvalidTonAddress: not an address of our network.
         CommentTooLong: over 120 bytes.
+        AddressNotProved: not the address that the user proved last, nor the field's own that was
+            proved earlier, nor `typed_by_hand`.
     """
-    vault.keep(user_id=user_id, field=field, value=_destination(address, comment), at=at)
+    if len(comment.encode()) > MAX_COMMENT_BYTES:
+        raise CommentTooLong(limit=MAX_COMMENT_BYTES)
+    raw = parse_address(address, network=settings.TON_NETWORK)
+    proved_at = _proved_at(user_id, raw, field)
+    if proved_at is None and not typed_by_hand:
+        raise AddressNotProved
+    value = {"address": raw, "comment": comment, "proved_at": proved_at}
+    vault.keep(user_id=user_id, field=field, value=value, at=at)
+    return address_view(value)
 
 
 @requires_transaction
@@ -305,13 +352,13 @@ def mask_address(raw: str) -> str:
     return f"{friendly[:6]}…{friendly[-4:]}"
 
 
-def _destination(address: str, comment: str) -> dict[str, str]:
-    if len(comment.encode()) > MAX_COMMENT_BYTES:
-        raise CommentTooLong(limit=MAX_COMMENT_BYTES)
-    return {
-        "address": parse_address(address, network=settings.TON_NETWORK),
-        "comment": comment,
-    }
+def _proved_at(user_id: int, raw: str, field: str) -> str | None:
+    """When the user proved the address, if last, or if it is what the field holds."""
+    for name in (PROVED_ADDRESS, field):
+        value: dict[str, Any] = vault.read(user_id=user_id, field=name) or {}
+        if value.get("address") == raw and value.get("proved_at"):
+            return str(value["proved_at"])
+    return None
 
 
 def _lock_user(user_id: int) -> TelegramUser:

@@ -6,6 +6,7 @@ import os
 import uuid
 
 from celery import Celery, Task
+from celery.schedules import crontab
 from celery.signals import beat_init, setup_logging, worker_init
 from celery.worker import WorkController
 
@@ -66,6 +67,8 @@ BEAT_SECONDS = {
     "payments.tasks.prepare_wallets": 5,
     "payments.tasks.apply_deposits": 5,
     "payments.tasks.execute_settlements": 1,
+    "payments.tasks.return_stale_partials": 60,
+    "payments.tasks.remind": 300,
     "messaging.tasks.relay_outbox": 1,
     "telegram.tasks.handle_updates": 1,
     "telegram.tasks.send_messages": 1,
@@ -80,7 +83,17 @@ BEAT_SECONDS = {
 }
 """How often each task runs when nothing wakes it."""
 
+BEAT_DAILY = {
+    "payments.tasks.sweep_commission": crontab(hour=2, minute=0),
+}
+"""What runs once a day, at its time in UTC."""
+
+_ONCE_A_DAY_EXPIRES_S = 6 * 3600
+
 app.conf.beat_schedule = {
     task: {"task": task, "schedule": float(seconds), "options": {"expires": max(5, seconds)}}
     for task, seconds in BEAT_SECONDS.items()
+} | {
+    task: {"task": task, "schedule": when, "options": {"expires": _ONCE_A_DAY_EXPIRES_S}}
+    for task, when in BEAT_DAILY.items()
 }

@@ -13,9 +13,12 @@ from urllib.parse import quote
 import django_stubs_ext
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from .environment import Environment, Network, refuse
 from .logging import logging_config
+from .money import NANO_PER_TON
 
 django_stubs_ext.monkeypatch()
 
@@ -182,23 +185,29 @@ DATABASES = {
     }
 }
 
-# --- Redis: database 0 holds the pause flag and heartbeats; clearing 1 or 2 never touches it ----
+# --- Redis: database 0 holds the pause flag, heartbeats and limits; clearing 2 never touches it ---
 REDIS_HOST = env.text("REDIS_HOST", "redis")
 REDIS_PORT = env.number("REDIS_PORT", 6379)
 REDIS_PASSWORD = env.text("REDISCLI_AUTH")
 _redis_login = f":{quote(REDIS_PASSWORD, safe='')}@" if REDIS_PASSWORD else ""
 _redis_url = f"redis://{_redis_login}{REDIS_HOST}:{REDIS_PORT}"
 REDIS_STATE_URL = f"{_redis_url}/0"
+REDIS_TIMEOUT_S = 1.0
 CACHES = {
-    "default": {
+    # the admin's search box would show results of 5 minutes ago; nothing else asks for a cache
+    "default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    "state": {  # not used as a cache: advertmarket.state takes its connections from here
         "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": f"{_redis_url}/1",
+        "LOCATION": REDIS_STATE_URL,
         "OPTIONS": {
-            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
-            "SOCKET_CONNECT_TIMEOUT": 1,
-            "SOCKET_TIMEOUT": 1,
+            "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_S,
+            "SOCKET_TIMEOUT": REDIS_TIMEOUT_S,
+            "CONNECTION_POOL_KWARGS": {
+                "decode_responses": True,
+                "retry": Retry(NoBackoff(), 1),
+            },
         },
-    }
+    },
 }
 CELERY_BROKER_URL = f"{_redis_url}/2"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -231,6 +240,16 @@ TON_WALLET_PUBLIC_KEY = env.text("TON_WALLET_PUBLIC_KEY", hint=_GENERATE)
 TON_WALLET_MNEMONIC = env.text("TON_WALLET_MNEMONIC", hint=_GENERATE)
 if TON_WALLET_MNEMONIC and PROCESS_ROLE not in {"signer", "manage", "build"}:
     refuse("TON_WALLET_MNEMONIC", f"must not be known to the {PROCESS_ROLE}", "only to the signer")
+SIGNING_LIMITS_NANO = {
+    "transfer": env.number("SIGNING_LIMIT_TRANSFER_TON", 10_000, minimum=1) * NANO_PER_TON,
+    "hour": env.number("SIGNING_LIMIT_HOUR_TON", 50_000, minimum=1) * NANO_PER_TON,
+    "day": env.number("SIGNING_LIMIT_DAY_TON", 200_000, minimum=1) * NANO_PER_TON,
+}
+OPERATOR_LIMITS_NANO = {
+    "deed": env.number("OPERATOR_LIMIT_DEED_TON", 100, minimum=0) * NANO_PER_TON,
+    "day": env.number("OPERATOR_LIMIT_DAY_TON", 500, minimum=0) * NANO_PER_TON,
+}
+TREASURY_COLD_ADDRESS = env.text("TREASURY_COLD_ADDRESS", "")
 TON_READER_POLL_S = env.seconds("TON_READER_POLL_S", 1.0)
 
 # --- Telegram ---------------------------------------------------------------------------------

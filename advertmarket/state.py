@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
+from typing import cast
 
-import redis
-from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from django_redis import get_redis_connection
+from redis import Redis
 
-TIMEOUT_S = 1.0
+ALIAS = "state"
 
 
-@functools.cache
-def redis_state() -> redis.Redis:
+def redis_state() -> Redis:
     """Return this process's client; a call fails after 1 s of silence instead of hanging.
 
     It is tried once more, at once: the connection in the pool may have been closed.
@@ -21,10 +18,4 @@ def redis_state() -> redis.Redis:
     Raises (from the client's methods):
         redis.RedisError: Redis is away.
     """
-    return redis.Redis.from_url(
-        settings.REDIS_STATE_URL,
-        socket_connect_timeout=TIMEOUT_S,
-        socket_timeout=TIMEOUT_S,
-        retry=Retry(NoBackoff(), 1),
-        decode_responses=True,
-    )
+    return cast("Redis", get_redis_connection(ALIAS))

@@ -1,7 +1,7 @@
 """The WSGI entry point of the `web` role.
 
-Telegram's webhook takes a short way to its view: it needs no session, no language, no headers for
-browsers, and a busy bot calls it more often than everything else together.
+Telegram's webhook takes a short way to its view: it needs no session, no language, no policy for
+pages, and a busy bot calls it more often than everything else together.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
+from django.middleware.security import SecurityMiddleware
 from django.urls import reverse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "advertmarket.settings")
@@ -23,7 +24,7 @@ from advertmarket.middleware import correlation_middleware  # noqa: E402 - wants
 
 
 class _WebhookHandler(WSGIHandler):
-    """Django without its middleware, but for the correlation id and the log line."""
+    """Django without its middleware, but for the correlation id, the log line and security."""
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Set the chain that every request passes."""
@@ -31,7 +32,8 @@ class _WebhookHandler(WSGIHandler):
         view: Any = convert_exception_to_response(
             self._get_response  # type: ignore[attr-defined]  # the stubs leave it out
         )
-        self._middleware_chain = correlation_middleware(view)
+        secured: Any = convert_exception_to_response(SecurityMiddleware(view))
+        self._middleware_chain = correlation_middleware(secured)
 
 
 _webhook = _WebhookHandler()

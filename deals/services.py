@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
+from accounts.selectors import AddressView
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
@@ -301,25 +302,27 @@ def request_payment(
 
 @requires_transaction
 def set_refund_address(
-    *, deal_id: UUID, address: str, comment: str, actor: Actor, at: datetime
-) -> None:
+    *, deal_id: UUID, address: str, comment: str, typed_by_hand: bool, actor: Actor, at: datetime
+) -> AddressView:
     """The advertiser says where a refund would go; then the deposit address is shown.
 
     Raises:
         DealNotFound, NotAllowed: the actor is not the deal's advertiser.
         NoDepositYet: there is nothing to pay yet.
         InvalidTonAddress: the address is not usable.
+        AddressNotProved: it is neither proved nor confirmed as typed by hand.
         EscrowNotEmpty: money has arrived.
     """
     deal = lock(deal_id)
     permissions.check_advertiser(actor, deal)
     if payments.escrow_view(deal_id) is None:
         raise NoDepositYet
-    payment_services.set_refund_destination(
+    return payment_services.set_refund_destination(
         reference=deal_id,
         user_id=deal.advertiser_id,
         address=address,
         comment=comment,
+        typed_by_hand=typed_by_hand,
         actor=actor,
         at=at,
     )

@@ -53,7 +53,7 @@ def _owner(event: deals.DealEvent) -> int:
     return event.owner_id
 
 
-def _payee(event: SettlementConfirmed | SettlementStuck) -> int:
+def _payee(event: SettlementConfirmed | SettlementStuck) -> int | None:
     return event.payee_id
 
 
@@ -205,6 +205,20 @@ NOTICES = (
             "change the address back in the app and write to support at once."
         ),
         about_money=True,
+        when=lambda event: event.proved,
+    ),
+    Notice(
+        "PAYOUT_ADDRESS_CHANGED",
+        PayoutAddressChanged,
+        _user,
+        _(
+            "<b>Your payouts go to {address}</b> from {effective_at} on.\n\nThe address was typed "
+            "by hand and is not proved: money sent to a wrong address is lost. Check it, or "
+            "connect its wallet in the app.\n\nIf that was not you, change the address back in "
+            "the app and write to support at once."
+        ),
+        about_money=True,
+        when=lambda event: not event.proved,
     ),
     Notice(
         "DEAL_HELD",

@@ -13,15 +13,33 @@ from advertmarket.db import requires_transaction
 from advertmarket.messaging.outbox import publish
 
 from . import ledger, settlements
-from .chart import EXTERNAL_TON, NETWORK_FEES, Account, PerDeal, PerWallet
+from .chart import (
+    EXTERNAL_TON,
+    IN_TRANSIT,
+    NETWORK_FEES,
+    PLATFORM_TREASURY,
+    Account,
+    PerDeal,
+    PerWallet,
+)
 from .events import DepositSeen
 from .ledger import Line
 from .models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
 from .tiers import confirmations_needed
 from .ton.schema import ChainTransaction, Message
+from .transfers import REFUNDS, source_of
 from .wallets import freeze
 
 ACTOR = Actor.system("chain-reader")
+
+_SENT = {
+    Settlement.Kind.PAYOUT: Journal.Kind.OWNER_WITHDRAWAL,
+    Settlement.Kind.COMMISSION_SWEEP: Journal.Kind.COMMISSION_SWEEP,
+    Settlement.Kind.GAS_TOPUP: Journal.Kind.GAS_TOPUP,
+    Settlement.Kind.TREASURY_WITHDRAWAL: Journal.Kind.TREASURY_WITHDRAWAL,
+}
+SENT_AS = _SENT | dict.fromkeys(REFUNDS, Journal.Kind.REFUND_SENT)
+"""The journal of what was sent, by the settlement's kind."""
 
 
 class MissingLink(Exception):
@@ -75,9 +93,13 @@ def _book_in(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonTransa
 def _post_received(wallet: Wallet, message: Message, row: TonTransaction, at: dt.datetime) -> None:
     escrow = Escrow.objects.filter(wallet=wallet).first()
     account: Account
+    is_deposit = False
     if message.bounced:
         account = PerWallet.BOUNCED.of(wallet.subwallet)
-    elif escrow is not None:
+    elif Wallet.objects.filter(address=message.source).exists():
+        account = IN_TRANSIT
+    elif escrow is not None and not message.is_jetton_notice:
+        is_deposit = True
         account = PerDeal.DEPOSIT_PENDING.of(escrow.reference)
     else:
         account = PerWallet.UNSOLICITED.of(wallet.subwallet)
@@ -90,7 +112,7 @@ def _post_received(wallet: Wallet, message: Message, row: TonTransaction, at: dt
     )
     if message.bounced:
         _make_whole(wallet, message, row, at)
-    elif escrow is not None:
+    elif is_deposit and escrow is not None:
         _note_deposit(escrow, row, at)
 
 
@@ -133,24 +155,38 @@ def _book_out(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonTrans
     attempt.save()
     settlement = _lock_settlement(attempt)
     if sent:
-        ledger.post(
-            kind=Journal.Kind.OWNER_WITHDRAWAL,
-            key=f"out:{wallet.address}:{tx.lt}",
-            lines=[
-                Line(
-                    PerDeal.OWNER_PENDING.of(settlement.reference),
-                    EXTERNAL_TON,
-                    attempt.sent_nano,
-                    wallet.subwallet,
-                )
-            ],
-            actor=ACTOR,
-            at=at,
-        )
+        post_sent(wallet=wallet, settlement=settlement, attempt=attempt, at=at)
         settlements.landed(settlement=settlement, at=at)
     else:
         settlements.try_anew(settlement=settlement, why="it landed and sent nothing", at=at)
     return attempt
+
+
+@requires_transaction
+def post_sent(
+    *, wallet: Wallet, settlement: Settlement, attempt: TonTransaction, at: dt.datetime
+) -> None:
+    """Post what a landed attempt took out of the wallet, and what it withheld for the fee."""
+    source = source_of(settlement)
+    lines = [Line(source, EXTERNAL_TON, attempt.sent_nano, wallet.subwallet)]
+    if attempt.withheld_nano:
+        lines.append(Line(source, NETWORK_FEES, attempt.withheld_nano))
+    ledger.post(
+        kind=SENT_AS[Settlement.Kind(settlement.kind)],
+        key=f"out:{wallet.address}:{attempt.lt}",
+        lines=lines,
+        actor=ACTOR,
+        at=at,
+    )
+    if settlement.kind == Settlement.Kind.COMMISSION_SWEEP:
+        commission = PerDeal.COMMISSION.of(settlement.reference)
+        ledger.post(
+            kind=Journal.Kind.COMMISSION_SWEEP,
+            key=f"sweep:{settlement.pk}",
+            lines=[Line(commission, PLATFORM_TREASURY, settlement.amount_nano)],
+            actor=ACTOR,
+            at=at,
+        )
 
 
 def _lock_settlement(attempt: TonTransaction) -> Settlement:
@@ -210,9 +246,9 @@ def _make_whole(wallet: Wallet, message: Message, row: TonTransaction, at: dt.da
         freeze(wallet=wallet, reason=f"a bounce that answers no transfer ({row.tx_hash})", at=at)
         return
     settlement = _lock_settlement(attempt)
-    owed = PerDeal.OWNER_PENDING.of(settlement.reference)
+    owed = source_of(settlement)
     lines = [Line(PerWallet.BOUNCED.of(wallet.subwallet), owed, row.received_nano)]
-    if cost := attempt.sent_nano - row.received_nano:
+    if cost := attempt.sent_nano + attempt.withheld_nano - row.received_nano:
         lines.append(Line(NETWORK_FEES, owed, cost))
     ledger.post(
         kind=Journal.Kind.BOUNCE,

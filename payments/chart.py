@@ -15,8 +15,17 @@ EXTERNAL_TON = Account("EXTERNAL_TON")
 NETWORK_FEES = Account("NETWORK_FEES")
 """What the chain took, less what refunds contributed."""
 
-HUBS = frozenset({EXTERNAL_TON, NETWORK_FEES})
+IN_TRANSIT = Account("IN_TRANSIT")
+"""Between own wallets: below zero by what has left one and not yet reached the other."""
+
+HUBS = frozenset({EXTERNAL_TON, NETWORK_FEES, IN_TRANSIT})
 """May go below zero; they keep no running balance, since every deposit would queue on one row."""
+
+PLATFORM_TREASURY = Account("PLATFORM_TREASURY")
+"""The platform's own: swept commission."""
+
+DUST_WRITEOFF = Account("DUST_WRITEOFF")
+"""What was too little to give back: gas would eat it."""
 
 
 class PerDeal(StrEnum):
@@ -24,6 +33,10 @@ class PerDeal(StrEnum):
 
     DEPOSIT_PENDING = "DEPOSIT_PENDING"
     ESCROW = "ESCROW"
+    PARTIAL_DEPOSIT = "PARTIAL_DEPOSIT"
+    OVERPAYMENT = "OVERPAYMENT"
+    LATE_DEPOSIT = "LATE_DEPOSIT"
+    REFUND_PENDING = "REFUND_PENDING"
     OWNER_PENDING = "OWNER_PENDING"
     COMMISSION = "COMMISSION"
 
@@ -43,5 +56,5 @@ class PerWallet(StrEnum):
         return Account(f"{self.value}:{subwallet}")
 
 
-DEBTS = (PerDeal.DEPOSIT_PENDING, PerDeal.ESCROW, PerDeal.OWNER_PENDING)
+DEBTS = tuple(kind for kind in PerDeal if kind is not PerDeal.COMMISSION)
 """What a deal's wallet owes to others: gas is never paid from these."""

@@ -34,6 +34,78 @@ class DepositConfirmed(Event):
 
 
 @event
+class DepositPartial(Event):
+    """Money below the price lies ready; `missing_nano` more funds the deal."""
+
+    TYPE: ClassVar[str] = "DEPOSIT_PARTIAL"
+    TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
+    received_nano: int
+    missing_nano: int
+
+
+@event
+class DepositOverpaid(Event):
+    """More came than the price; the excess goes back, by itself or once an operator agrees."""
+
+    TYPE: ClassVar[str] = "DEPOSIT_OVERPAID"
+    TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
+    excess_nano: int
+    needs_operator: bool
+
+
+@event
+class DepositLate(Event):
+    """Money came after the deal's end; it goes back by itself."""
+
+    TYPE: ClassVar[str] = "DEPOSIT_LATE"
+    TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
+    amount_nano: int
+
+
+@event
+class DepositNeedsReview(Event):
+    """A large deposit waits for an operator's yes or no: told once, and then as a reminder."""
+
+    TYPE: ClassVar[str] = "DEPOSIT_NEEDS_REVIEW"
+    TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
+    deposit_id: int
+    amount_nano: int
+    reason: str
+    reminder: int
+
+
+@event
+class DepositRejected(Event):
+    """An operator refused a large deposit: it goes back, and the deal is over."""
+
+    TYPE: ClassVar[str] = "DEPOSIT_REJECTED"
+    TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
+    deposit_id: int
+    amount_nano: int
+
+
+@event
+class EscrowSettled(Event):
+    """All that the decision on an escrow owed is on chain; `outcome` is the escrow's state."""
+
+    TYPE: ClassVar[str] = "ESCROW_SETTLED"
+    TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
+    outcome: str
+
+
+@event
+class PayoutUnclaimed(Event):
+    """The payee of a payout has not said where to, `day` days after they were first told."""
+
+    TYPE: ClassVar[str] = "PAYOUT_UNCLAIMED"
+    TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
+    settlement_id: UUID
+    payee_id: int
+    amount_nano: int
+    day: int
+
+
+@event
 class SettlementDue(Event):
     """A transfer is owed: wakes the executor."""
 
@@ -50,7 +122,7 @@ class SettlementConfirmed(Event):
     TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
     settlement_id: UUID
     kind: str
-    payee_id: int
+    payee_id: int | None
     amount_nano: int
     tx_hash: str
 
@@ -63,5 +135,5 @@ class SettlementStuck(Event):
     TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
     settlement_id: UUID
     kind: str
-    payee_id: int
+    payee_id: int | None
     reason: str

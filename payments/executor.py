@@ -19,16 +19,28 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.selectors import AddressCoolingDown, Destination, payout_destination
+from accounts.selectors import Destination
+from advertmarket.actors import Actor
 
-from . import settlements
-from .chart import DEBTS
-from .ledger import balance
+from . import settlements, unclaimed
+from .limits import check_limits
 from .models import ChainCursor, Settlement, TonTransaction, Wallet
 from .pause import PayoutsPaused, refuse_if_paused
 from .ton.client import TonClient, TonUnavailable
 from .ton.wallet import FeeQuestion, Signer, fee_question
-from .wallets import freeze
+from .transfers import (
+    LATER,
+    MUCH_LATER,
+    SOON,
+    NeedsGas,
+    NotNow,
+    NotWorthTheFee,
+    Plan,
+    Unclaimed,
+    destination_of,
+    plan,
+)
+from .wallets import TREASURY, freeze
 
 logger = logging.getLogger(__name__)
 
@@ -38,22 +50,11 @@ EXPIRY_MARGIN = dt.timedelta(seconds=60)
 MAX_CLOCK_SKEW = dt.timedelta(seconds=30)
 REBROADCAST = dt.timedelta(seconds=10)
 
-SOON = dt.timedelta(seconds=1)
-LATER = dt.timedelta(seconds=10)
-MUCH_LATER = dt.timedelta(seconds=60)
+MAX_TOP_UP_NANO = 100_000_000
+"""0.1 TON: a wallet that lacks more than this for a fee lacks something else."""
 
-WORKING = (Settlement.State.QUEUED, Settlement.State.SIGNED, Settlement.State.SUBMITTED)
-
-
-class NotNow(Exception):
-    """This settlement cannot go on at present; it waits, and says for what.
-
-    `stuck` says, without figures, why it will not go on before somebody has acted.
-    """
-
-    def __init__(self, waiting_for: str, retry_in: dt.timedelta, *, stuck: str = "") -> None:
-        super().__init__(waiting_for)
-        self.waiting_for, self.retry_in, self.stuck = waiting_for, retry_in, stuck
+ACTOR = Actor.system("payout-executor")
+WORKING = Settlement.WORKING
 
 
 class LeaseLost(Exception):
@@ -70,6 +71,10 @@ class Sight:
     is_deployed: bool
     recipient_is_active: bool
     quote_nano: int
+
+    def available_nano(self, wallet: Wallet) -> int:
+        """What the wallet surely has: the node and the books agree on no more."""
+        return min(self.balance_nano, wallet.balance_nano)
 
 
 class Executor:
@@ -118,6 +123,8 @@ class Executor:
             elif settlement.state in WORKING:
                 self._follow(settlement)
             self._finish(pk)
+        except NotWorthTheFee:
+            self._write_off(pk)
         except NotNow as wait:
             self._finish(pk, wait)
         except PayoutsPaused as paused:
@@ -129,7 +136,7 @@ class Executor:
 
     def _sign(self, settlement: Settlement) -> None:
         refuse_if_paused()
-        destination = _destination(settlement)
+        destination = destination_of(settlement, at=timezone.now())
         sight = self._look(settlement, destination)
         now = timezone.now()
         if abs(now - sight.block_at) > MAX_CLOCK_SKEW:
@@ -150,7 +157,8 @@ class Executor:
             seqno=state.seqno,
             valid_until=int((head.gen_utime + VALIDITY).timestamp()),
             destination=destination.address,
-            amount_nano=settlement.amount_nano,
+            # half of it: the emulated wallet must be able to send what it is asked about
+            amount_nano=max(1, min(settlement.amount_nano, state.balance) // 2),
             comment=destination.comment,
             bounce=active,
             deploy=not state.is_active,
@@ -190,11 +198,17 @@ class Executor:
             return reason
         if sight.seqno < wallet.expected_seqno:
             raise NotNow(f"a node that is not behind (seqno {sight.seqno})", LATER)
-        if destination != _destination(settlement):
-            raise NotNow("a steady payout address", SOON)
-        _check_balance(settlement, wallet, sight)
+        if destination != destination_of(settlement, at=now):
+            raise NotNow("a steady address", SOON)
+        sending = plan(
+            settlement=settlement,
+            wallet=wallet,
+            available_nano=sight.available_nano(wallet),
+            quote_nano=sight.quote_nano,
+        )
+        check_limits(settlement=settlement, sent_nano=sending.sent_nano, at=now)
         refuse_if_paused()
-        self._store_attempt(settlement, wallet, destination, sight, now)
+        self._store_attempt(settlement, wallet, destination, sight, sending, now)
         return ""
 
     def _store_attempt(
@@ -203,6 +217,7 @@ class Executor:
         wallet: Wallet,
         destination: Destination,
         sight: Sight,
+        sending: Plan,
         now: dt.datetime,
     ) -> None:
         valid_until_at = sight.block_at + VALIDITY
@@ -211,7 +226,7 @@ class Executor:
             seqno=wallet.expected_seqno,
             valid_until=int(valid_until_at.timestamp()),
             destination=destination.address,
-            amount_nano=settlement.amount_nano,
+            amount_nano=sending.sent_nano,
             comment=destination.comment,
             bounce=sight.recipient_is_active,
             deploy=not sight.is_deployed,
@@ -222,7 +237,8 @@ class Executor:
             state=TonTransaction.State.SIGNED,
             settlement=settlement,
             destination=destination.address,
-            amount_nano=settlement.amount_nano,
+            amount_nano=sending.sent_nano,
+            withheld_nano=sending.withheld_nano,
             seqno=wallet.expected_seqno,
             valid_until_at=valid_until_at,
             boc=signed.boc,
@@ -232,7 +248,8 @@ class Executor:
             signed_at=now,
         )
         settlement.attempts += 1
-        settlement.save(update_fields=["attempts"])
+        settlement.unclaimed_since_at = settlement.reminded_day = None
+        settlement.save(update_fields=["attempts", "unclaimed_since_at", "reminded_day"])
         settlements.move(
             settlement=settlement,
             state=Settlement.State.SIGNED,
@@ -324,6 +341,39 @@ class Executor:
             attempt.save(update_fields=["state"])
             settlements.try_anew(settlement=settlement, why="the last one expired", at=now)
 
+    # --- instead of a transfer ----------------------------------------------------------------
+
+    def _write_off(self, pk: uuid.UUID) -> None:
+        now = timezone.now()
+        with transaction.atomic():
+            Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
+            settlement = self._lock(pk)
+            if settlement.state != Settlement.State.QUEUED:
+                raise LeaseLost
+            settlements.write_off(settlement=settlement, actor=ACTOR, at=now)
+        self._finish(pk)
+
+    def _wait(self, pk: uuid.UUID, wait: NotNow) -> None:
+        """Tell whoever has to act before this settlement can go on; each is told once."""
+        now = timezone.now()
+        with transaction.atomic():
+            treasury = Wallet.objects.select_for_update(no_key=True).get(subwallet=TREASURY)
+            settlement = self._lock(pk)
+            if isinstance(wait, Unclaimed):
+                unclaimed.tell_first(settlement=settlement, at=now)
+            elif not isinstance(wait, NeedsGas):
+                settlements.tell_stuck(settlement=settlement, reason=wait.stuck, at=now)
+            elif wait.shortfall_nano > MAX_TOP_UP_NANO:
+                reason = "the wallet lacks more than a fee"
+                settlements.give_up(settlement=settlement, reason=reason, at=now)
+            else:
+                settlements.top_up(
+                    settlement=settlement,
+                    treasury=treasury,
+                    amount_nano=2 * wait.shortfall_nano,
+                    at=now,
+                )
+
     # --- the lease ----------------------------------------------------------------------------
 
     def _lock(self, pk: uuid.UUID) -> Settlement:
@@ -335,30 +385,13 @@ class Executor:
     def _finish(self, pk: uuid.UUID, wait: NotNow | None = None) -> None:
         """Give the lease back; a settlement that waits says for what and until when."""
         mine = Settlement.objects.filter(pk=pk, lease_owner=self._lease)
-        if wait is not None and wait.stuck:
-            with transaction.atomic():
-                settlement = Settlement.objects.get(pk=pk)
-                settlements.tell_stuck(settlement=settlement, reason=wait.stuck, at=timezone.now())
+        if wait is not None and (wait.stuck or isinstance(wait, NeedsGas)):
+            self._wait(pk, wait)
         if wait is not None:
             mine.filter(state__in=WORKING).update(
                 waiting_for=wait.waiting_for[:300], due_at=timezone.now() + wait.retry_in
             )
         mine.update(lease_owner=None, leased_until=None)
-
-
-def _destination(settlement: Settlement) -> Destination:
-    now = timezone.now()
-    try:
-        destination = payout_destination(user_id=settlement.payee_id, at=now)
-    except AddressCoolingDown as cooling:
-        wanted = f"the payout address, which counts from {cooling.until:%Y-%m-%d %H:%M} UTC"
-        raise NotNow(wanted, MUCH_LATER) from cooling
-    if destination is None:
-        raise NotNow("a payout address", MUCH_LATER, stuck="no payout address")
-    if Wallet.objects.filter(address=destination.address).exists():
-        wanted = "a payout address that is not a deal's own"
-        raise NotNow(wanted, MUCH_LATER, stuck="the payout address is a deal's own")
-    return destination
 
 
 def _live_attempt(wallet: Wallet) -> TonTransaction | None:
@@ -367,16 +400,6 @@ def _live_attempt(wallet: Wallet) -> TonTransaction | None:
         direction=TonTransaction.Direction.OUT,
         state__in=TonTransaction.LIVE,
     ).first()
-
-
-def _check_balance(settlement: Settlement, wallet: Wallet, sight: Sight) -> None:
-    """An overspend would answer "ok", burn the seqno and send nothing: look first."""
-    debts_nano = sum(balance(kind.of(settlement.reference)) for kind in DEBTS)
-    available_nano = min(sight.balance_nano, wallet.balance_nano)
-    shortfall_nano = debts_nano + sight.quote_nano - available_nano
-    if shortfall_nano > 0:
-        wanted = f"{shortfall_nano} nanoTON more for debts and fee"
-        raise NotNow(wanted, MUCH_LATER, stuck="the wallet cannot pay the fee")
 
 
 def _can_never_land(attempt: TonTransaction) -> bool:

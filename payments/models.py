@@ -15,9 +15,20 @@ class Journal(models.Model):
         RECEIVED = "RECEIVED"
         ALLOCATED = "ALLOCATED"
         NETWORK_FEE = "NETWORK_FEE"
+        PARTIAL_PROMOTE = "PARTIAL_PROMOTE"
         ESCROW_RELEASE = "ESCROW_RELEASE"
+        ESCROW_REFUND = "ESCROW_REFUND"
+        PARTIAL_REFUND = "PARTIAL_REFUND"
+        UNCLAIMED_REFUND = "UNCLAIMED_REFUND"
         OWNER_WITHDRAWAL = "OWNER_WITHDRAWAL"
+        REFUND_SENT = "REFUND_SENT"
+        COMMISSION_SWEEP = "COMMISSION_SWEEP"
+        GAS_TOPUP = "GAS_TOPUP"
+        TREASURY_WITHDRAWAL = "TREASURY_WITHDRAWAL"
         BOUNCE = "BOUNCE"
+        DUST_WRITEOFF = "DUST_WRITEOFF"
+        FEE_ADJUSTMENT = "FEE_ADJUSTMENT"
+        REVERSAL = "REVERSAL"
 
     tx_ref = models.UUIDField(primary_key=True, default=uuid.uuid4)
     kind = models.CharField(max_length=32, choices=Kind)
@@ -116,13 +127,22 @@ class Wallet(models.Model):
 
 
 class Escrow(models.Model):
-    """All that payments knows of a deal, which it knows only as `reference`."""
+    """All that payments knows of a deal, which it knows only as `reference`.
+
+    `partial_since_at`: when money below the price began to lie in PARTIAL_DEPOSIT.
+    `refund_effective_at`: from when a refund may go to the address that the advertiser gave.
+    """
 
     class State(models.TextChoices):
         AWAITING = "AWAITING"
         FUNDED = "FUNDED"
-        RELEASED = "RELEASED"
-        CLOSED = "CLOSED"
+        RELEASED = "RELEASED"  # decided for the owner
+        REFUNDED = "REFUNDED"  # decided for the advertiser
+        SPLIT = "SPLIT"  # decided for both
+        CLOSED = "CLOSED"  # ended unpaid, for good
+        EXPIRED = "EXPIRED"  # ended unpaid; a deposit that was in time still funds it
+
+    DECIDED = (State.RELEASED, State.REFUNDED, State.SPLIT)
 
     reference = models.UUIDField(primary_key=True)
     wallet = models.OneToOneField(Wallet, models.PROTECT, related_name="escrow")
@@ -130,7 +150,9 @@ class Escrow(models.Model):
     price_nano = models.BigIntegerField()
     funded_nano = models.BigIntegerField(null=True)
     payment_deadline_at = models.DateTimeField()
+    partial_since_at = models.DateTimeField(null=True)
     refund_user_id = models.BigIntegerField(null=True)
+    refund_effective_at = models.DateTimeField(null=True)
     opened_at = models.DateTimeField()
     funded_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
@@ -141,9 +163,11 @@ class Escrow(models.Model):
             models.CheckConstraint(name="escrow_price_positive", condition=Q(price_nano__gt=0)),
             models.CheckConstraint(
                 name="escrow_funded_with_amount",
-                condition=Q(state__in=["AWAITING", "CLOSED"], funded_nano=None, funded_at=None)
+                condition=Q(
+                    state__in=["AWAITING", "CLOSED", "EXPIRED"], funded_nano=None, funded_at=None
+                )
                 | Q(
-                    state__in=["FUNDED", "RELEASED"],
+                    state__in=["FUNDED", "RELEASED", "REFUNDED", "SPLIT"],
                     funded_nano__gt=0,
                     funded_at__isnull=False,
                 ),
@@ -151,7 +175,19 @@ class Escrow(models.Model):
             models.CheckConstraint(
                 name="escrow_ended_with_time",
                 condition=Q(state__in=["AWAITING", "FUNDED"], ended_at=None)
-                | Q(state__in=["RELEASED", "CLOSED"], ended_at__isnull=False),
+                | (~Q(state__in=["AWAITING", "FUNDED"]) & Q(ended_at__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="escrow_refund_whole",
+                condition=Q(refund_user_id=None, refund_effective_at=None)
+                | Q(refund_user_id__isnull=False, refund_effective_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="escrow_partial",
+                fields=["partial_since_at"],
+                condition=Q(partial_since_at__isnull=False),
             ),
         ]
 
@@ -160,43 +196,73 @@ class Escrow(models.Model):
 
 
 class ChainCursor(models.Model):
-    """How far the chain is booked: the last masterchain block read, and that block's time."""
+    """How far the chain is booked: the last masterchain block read, and that block's time.
+
+    `head_seqno` is the last block that there was when we looked: confirmations count up to it.
+    """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     seqno = models.BigIntegerField()
+    head_seqno = models.BigIntegerField()
     block_at = models.DateTimeField()
     read_at = models.DateTimeField()
 
     class Meta:
         db_table = "chain_cursor"
-        constraints = [models.CheckConstraint(name="chain_cursor_single", condition=Q(id=1))]
+        constraints = [
+            models.CheckConstraint(name="chain_cursor_single", condition=Q(id=1)),
+            models.CheckConstraint(
+                name="chain_cursor_not_past_head", condition=Q(head_seqno__gte=F("seqno"))
+            ),
+        ]
 
 
 class Settlement(models.Model):
-    """One owed transfer out of one wallet, from the decision until the recipient has it."""
+    """One owed transfer out of one wallet, from the decision until the recipient has it.
+
+    `amount_nano` is what the books owe; a refund's fee is withheld from it. A payee has the
+    address that they gave; `destination` is an own wallet, the cold address, or what operators
+    set in its place. `unclaimed_since_at`: since when a payout waits for an address, and
+    `reminded_day` the last day on which its payee was told.
+    """
 
     class Kind(models.TextChoices):
         PAYOUT = "PAYOUT"
+        REFUND = "REFUND"
+        PARTIAL_DEPOSIT_REFUND = "PARTIAL_DEPOSIT_REFUND"
+        OVERPAYMENT_REFUND = "OVERPAYMENT_REFUND"
+        LATE_DEPOSIT_REFUND = "LATE_DEPOSIT_REFUND"
+        COMMISSION_SWEEP = "COMMISSION_SWEEP"
+        GAS_TOPUP = "GAS_TOPUP"
+        TREASURY_WITHDRAWAL = "TREASURY_WITHDRAWAL"
 
     class State(models.TextChoices):
         QUEUED = "QUEUED"
         SIGNED = "SIGNED"
         SUBMITTED = "SUBMITTED"
         CONFIRMED = "CONFIRMED"
+        CANCELLED = "CANCELLED"  # never sent: decided otherwise, or written off
         NEEDS_OPERATOR = "NEEDS_OPERATOR"
         HELD = "HELD"
 
-    OPEN = (State.QUEUED, State.SIGNED, State.SUBMITTED, State.NEEDS_OPERATOR, State.HELD)
+    WORKING = (State.QUEUED, State.SIGNED, State.SUBMITTED)
+    OVER = (State.CONFIRMED, State.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     kind = models.CharField(max_length=32, choices=Kind)
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
     reference = models.UUIDField()
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="settlements")
-    payee_id = models.BigIntegerField()
+    deposit = models.ForeignKey("Deposit", models.PROTECT, null=True, related_name="settlements")
+    payee_id = models.BigIntegerField(null=True)
+    destination = models.CharField(max_length=67, blank=True)
+    comment = models.CharField(max_length=120, blank=True)
     amount_nano = models.BigIntegerField()
     waiting_for = models.CharField(max_length=300, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    attempts_allowed = models.PositiveSmallIntegerField(default=5)
+    unclaimed_since_at = models.DateTimeField(null=True)
+    reminded_day = models.PositiveSmallIntegerField(null=True)
     due_at = models.DateTimeField()
     lease_owner = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
@@ -220,10 +286,35 @@ class Settlement(models.Model):
                 condition=Q(lease_owner=None, leased_until=None)
                 | Q(lease_owner__isnull=False, leased_until__isnull=False),
             ),
+            models.CheckConstraint(
+                name="settlement_goes_somewhere",
+                condition=Q(
+                    kind__in=["COMMISSION_SWEEP", "GAS_TOPUP", "TREASURY_WITHDRAWAL"], payee_id=None
+                )
+                & ~Q(destination="")
+                | ~Q(kind__in=["COMMISSION_SWEEP", "GAS_TOPUP", "TREASURY_WITHDRAWAL"]),
+            ),
+            models.CheckConstraint(
+                name="settlement_of_deposit",
+                condition=Q(
+                    kind__in=["OVERPAYMENT_REFUND", "LATE_DEPOSIT_REFUND"], deposit__isnull=False
+                )
+                | (~Q(kind__in=["OVERPAYMENT_REFUND", "LATE_DEPOSIT_REFUND"]) & Q(deposit=None)),
+            ),
+            models.CheckConstraint(
+                name="settlement_unclaimed_and_told",
+                condition=Q(unclaimed_since_at=None, reminded_day=None)
+                | Q(kind="PAYOUT", unclaimed_since_at__isnull=False, reminded_day__isnull=False),
+            ),
             models.UniqueConstraint(
                 name="settlement_one_open_per_kind",
                 fields=["reference", "kind"],
-                condition=~Q(state="CONFIRMED"),
+                condition=Q(deposit=None) & ~Q(state__in=["CONFIRMED", "CANCELLED"]),
+            ),
+            models.UniqueConstraint(
+                name="settlement_once_per_deposit",
+                fields=["deposit", "kind"],
+                condition=Q(deposit__isnull=False),
             ),
         ]
         indexes = [
@@ -233,6 +324,11 @@ class Settlement(models.Model):
                 condition=Q(state__in=["QUEUED", "SIGNED", "SUBMITTED"]),
             ),
             models.Index(name="settlement_reference", fields=["reference"]),
+            models.Index(
+                name="settlement_unclaimed",
+                fields=["unclaimed_since_at"],
+                condition=Q(unclaimed_since_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -242,7 +338,8 @@ class Settlement(models.Model):
 class TonTransaction(models.Model):
     """A chain transaction of an own wallet: IN as the chain showed it; OUT from our signature on.
 
-    An OUT row is an attempt at a settlement. Until it lands its chain columns are empty; an OUT
+    An OUT row is an attempt at a settlement: `amount_nano` is sent, and `withheld_nano` of what is
+    owed is kept back for the network's fee. Until it lands its chain columns are empty; an OUT
     that landed without a settlement was signed by somebody else, and its wallet is frozen.
     """
 
@@ -258,7 +355,8 @@ class TonTransaction(models.Model):
         FAILED = "FAILED"  # landed, and sent nothing
         EXPIRED = "EXPIRED"  # can never land
         BOUNCED = "BOUNCED"  # sent, and came back
-        FOREIGN = "FOREIGN"  # landed, and not ours
+        FOREIGN = "FOREIGN"  # landed, and we know nothing of it
+        ADOPTED = "ADOPTED"  # was FOREIGN: signed by us before a restore, as operators found
 
     LIVE = (State.SIGNED, State.SUBMITTED, State.LANDED)
 
@@ -283,6 +381,7 @@ class TonTransaction(models.Model):
     )
     destination = models.CharField(max_length=67, blank=True)
     amount_nano = models.BigIntegerField(null=True)
+    withheld_nano = models.BigIntegerField(default=0)
     seqno = models.BigIntegerField(null=True)
     valid_until_at = models.DateTimeField(null=True)
     boc = models.BinaryField(null=True)
@@ -317,7 +416,14 @@ class TonTransaction(models.Model):
                 )
                 | (
                     Q(
-                        state__in=["LANDED", "CONFIRMED", "FAILED", "BOUNCED", "FOREIGN"],
+                        state__in=[
+                            "LANDED",
+                            "CONFIRMED",
+                            "FAILED",
+                            "BOUNCED",
+                            "FOREIGN",
+                            "ADOPTED",
+                        ],
                         lt__isnull=False,
                         mc_seqno__isnull=False,
                         chain_at__isnull=False,
@@ -333,10 +439,12 @@ class TonTransaction(models.Model):
                 name="attempt_signed_whole",
                 condition=Q(direction="IN")
                 | Q(state="FOREIGN", settlement=None)
+                | Q(state="ADOPTED", settlement__isnull=False, amount_nano__gt=0)
                 | (
                     Q(
                         settlement__isnull=False,
                         amount_nano__gt=0,
+                        withheld_nano__gte=0,
                         seqno__isnull=False,
                         valid_until_at__isnull=False,
                         boc__isnull=False,
@@ -371,6 +479,7 @@ class Deposit(models.Model):
     rule = models.CharField(max_length=200, blank=True)
     seen_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
+    reminders = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         db_table = "deposits"
@@ -387,7 +496,10 @@ class Deposit(models.Model):
                 name="deposit_confirming",
                 fields=["confirmed_at_seqno"],
                 condition=Q(state="CONFIRMING"),
-            )
+            ),
+            models.Index(
+                name="deposit_in_review", fields=["decided_at"], condition=Q(state="REVIEW")
+            ),
         ]
 
 
@@ -414,14 +526,71 @@ class CommissionTier(models.Model):
 class PauseEpoch(models.Model):
     """The epoch that Redis must hold for payouts to run: a Redis that lost its memory stops them.
 
-    Only installation and an operator's confirmation write it.
+    Only installation, an operator's confirmation and a restore write it; after a restore two
+    operators confirm (`needs_second`).
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     epoch = models.UUIDField()
+    needs_second = models.BooleanField(default=False)
     confirmed_by = models.CharField(max_length=100)
     confirmed_at = models.DateTimeField()
 
     class Meta:
         db_table = "pause_epoch"
         constraints = [models.CheckConstraint(name="pause_epoch_single", condition=Q(id=1))]
+
+
+class OperatorRequest(models.Model):
+    """What an operator asked for about money: done at once, or waiting for a second person.
+
+    `payload` is exactly what is carried out, and `digest` its digest when it was asked for.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "PENDING"
+        DONE = "DONE"
+        REJECTED = "REJECTED"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    action = models.CharField(max_length=64)
+    payload = models.JSONField()
+    digest = models.CharField(max_length=64)
+    amount_nano = models.BigIntegerField(default=0)
+    reason = models.CharField(max_length=500)
+    needs_second = models.BooleanField()
+    state = models.CharField(max_length=16, choices=State, default=State.PENDING)
+    requested_by = models.BigIntegerField()
+    requested_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    decided_by = models.BigIntegerField(null=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "operator_requests"
+        permissions = [
+            ("operate_money", "Can act on deposits, payouts and wallets"),
+            ("approve_money", "Can approve what needs a second person"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="operator_request_reasoned", condition=~Q(reason="") & ~Q(action="")
+            ),
+            models.CheckConstraint(
+                name="operator_request_decided_whole",
+                condition=Q(state="PENDING", decided_by=None, decided_at=None)
+                | (~Q(state="PENDING") & Q(decided_by__isnull=False, decided_at__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="operator_request_second_is_another",
+                condition=Q(needs_second=False)
+                | ~Q(state="DONE")
+                | ~Q(decided_by=F("requested_by")),
+            ),
+        ]
+        indexes = [
+            models.Index(name="operator_request_by", fields=["requested_by", "-requested_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} · {self.state}"

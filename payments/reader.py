@@ -12,14 +12,21 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from .booking import MissingLink, book
-from .models import ChainCursor, Wallet
+from .models import ChainCursor, Escrow, Settlement, Wallet
 from .ton.client import TonClient, TonUnavailable
 from .ton.schema import MASTERCHAIN_PREFIX, Block, ChainTransaction, Shown
 
 logger = logging.getLogger(__name__)
+
+FAR_BEHIND_BLOCKS = 200
+"""From here on (some ten minutes) the wallets that are waited for do not wait for the blocks."""
+
+CATCH_UP_BATCH = 50
+"""How many accounts one request asks about."""
 
 
 def read_new_blocks(
@@ -37,6 +44,9 @@ def read_new_blocks(
     if cursor is None:
         _place_cursor(head)
         return 0
+    _note_head(head.seqno)
+    if head.seqno - cursor.seqno > FAR_BEHIND_BLOCKS:
+        catch_up(client, head_seqno=head.seqno)
     done = 0
     for seqno in range(cursor.seqno + 1, min(head.seqno, cursor.seqno + at_most) + 1):
         if should_stop():
@@ -50,6 +60,49 @@ def read_new_blocks(
         store_block(client, seqno=seqno, block_at=block_at, found=found)
         done += 1
     return done
+
+
+def catch_up(client: TonClient, *, head_seqno: int) -> None:
+    """Book the wallets that somebody waits for up to block `head_seqno`, ahead of the cursor.
+
+    After a long stop the blocks take hours; these wallets' own histories take minutes. The blocks
+    follow all the same, and pass over what is booked already.
+
+    Raises:
+        TonUnavailable: the chain cannot be asked; what was booked stays booked.
+    """
+    waited_for = Wallet.objects.filter(
+        Q(escrow__state__in=[Escrow.State.AWAITING, Escrow.State.FUNDED])
+        | Q(settlements__state__in=Settlement.WORKING)
+    )
+    known = list(waited_for.distinct().order_by("last_lt").values_list("address", "last_lt"))
+    for start in range(0, len(known), CATCH_UP_BATCH):
+        batch = known[start : start + CATCH_UP_BATCH]
+        addresses = [address for address, _last_lt in batch]
+        after_lt = min(last_lt for _address, last_lt in batch)
+        for tx_address, shown in _by_address(
+            client.account_chain_transactions(addresses, after_lt=after_lt), head_seqno
+        ).items():
+            _catch_up_wallet(tx_address, shown)
+
+
+def _by_address(
+    found: list[ChainTransaction], head_seqno: int
+) -> dict[str, list[ChainTransaction]]:
+    by_address = defaultdict(list)
+    for tx in found:
+        if tx.mc_block_seqno <= head_seqno:
+            by_address[tx.account].append(tx)
+    return by_address
+
+
+def _catch_up_wallet(address: str, shown: list[ChainTransaction]) -> None:
+    try:
+        _refuse_unfinished({address: shown})
+        with transaction.atomic():
+            _book_all({address: shown}, timezone.now())
+    except (MissingLink, TonUnavailable) as gap:  # its blocks will tell
+        logger.warning("%s is not caught up ahead of the blocks: %r", address, gap)
 
 
 def store_block(
@@ -93,12 +146,17 @@ def _commit_block(
         cursor = ChainCursor.objects.select_for_update(no_key=True).get()
         if cursor.seqno + 1 != seqno:
             return
-        wallets = Wallet.objects.select_for_update(no_key=True).filter(address__in=list(wanted))
-        for wallet in wallets.order_by("subwallet"):
-            for tx in sorted(wanted[wallet.address], key=lambda tx: tx.lt):
-                book(wallet=wallet, tx=tx, at=at)
+        _book_all(wanted, at)
         cursor.seqno, cursor.block_at, cursor.read_at = seqno, block_at, at
+        cursor.head_seqno = max(cursor.head_seqno, seqno)
         cursor.save()
+
+
+def _book_all(wanted: dict[str, list[ChainTransaction]], at: dt.datetime) -> None:
+    wallets = Wallet.objects.select_for_update(no_key=True).filter(address__in=list(wanted))
+    for wallet in wallets.order_by("subwallet"):
+        for tx in sorted(wanted[wallet.address], key=lambda tx: tx.lt):
+            book(wallet=wallet, tx=tx, at=at)
 
 
 def _refuse_unfinished(wanted: dict[str, list[ChainTransaction]]) -> None:
@@ -112,9 +170,13 @@ def _missed(client: TonClient, address: str, *, up_to_seqno: int) -> list[ChainT
     last_lt = Wallet.objects.values_list("last_lt", flat=True).get(address=address)
     return [
         tx
-        for tx in client.account_chain_transactions(address, after_lt=last_lt)
+        for tx in client.account_chain_transactions([address], after_lt=last_lt)
         if tx.mc_block_seqno <= up_to_seqno
     ]
+
+
+def _note_head(seqno: int) -> None:
+    ChainCursor.objects.filter(head_seqno__lt=seqno).update(head_seqno=seqno)
 
 
 def _place_cursor(head: Block) -> None:
@@ -123,6 +185,7 @@ def _place_cursor(head: Block) -> None:
             id=1,
             defaults={
                 "seqno": head.seqno,
+                "head_seqno": head.seqno,
                 "block_at": head.gen_utime,
                 "read_at": timezone.now(),
             },

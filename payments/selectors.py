@@ -5,20 +5,30 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 
 from advertmarket.ton_address import friendly_address
 
+from . import settlements
 from .chart import PerDeal
 from .ledger import balance
 from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
 from .tiers import FALLBACK_RATE_BP
 
 PAYOUT = Settlement.Kind.PAYOUT.value
+
+
+class Outcome(StrEnum):
+    """For whom an escrow was decided."""
+
+    RELEASED = "RELEASED"
+    REFUNDED = "REFUNDED"
+    SPLIT = "SPLIT"
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,16 @@ def funded_references(references: Iterable[UUID]) -> set[UUID]:
     """Return those of `references` whose escrow holds their money."""
     funded = Escrow.objects.filter(reference__in=list(references), state=Escrow.State.FUNDED)
     return set(funded.values_list("reference", flat=True))
+
+
+def settled_references(references: Iterable[UUID]) -> dict[UUID, Outcome]:
+    """Return how those of `references` ended whose every owed share is on chain."""
+    decided = Escrow.objects.filter(reference__in=list(references), state__in=Escrow.DECIDED)
+    owed = Settlement.objects.filter(
+        reference=OuterRef("reference"), kind__in=settlements.DECISIONS
+    ).exclude(state__in=Settlement.OVER)
+    found = decided.exclude(Exists(owed)).values_list("reference", "state")
+    return {reference: Outcome(state) for reference, state in found}
 
 
 def paid_out_references(references: Iterable[UUID]) -> set[UUID]:

@@ -10,17 +10,18 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts import services as accounts
+from accounts.selectors import AddressView, stored_destination
 from advertmarket.actors import Actor
 from advertmarket.db import constraints, requires_transaction
 from advertmarket.errors import Code, DomainError
-from advertmarket.ton_address import parse_address
 
 from . import ledger, settlements
 from .chart import PerDeal
+from .deposits import pays_the_price, return_partial
 from .ledger import InsufficientFunds, Line
-from .models import ChainCursor, Deposit, Escrow, Journal, Settlement
+from .models import ChainCursor, Escrow, Journal, Settlement
 from .pause import PayoutsPaused, confirm_epoch
-from .tiers import least_funding
+from .transfers import REFUND_FIELD
 from .wallets import NoWalletReady, take_wallet
 
 __all__ = [
@@ -34,11 +35,11 @@ __all__ = [
     "close_escrow",
     "confirm_epoch",
     "open_escrow",
+    "refund_escrow",
     "release_escrow",
     "set_refund_destination",
+    "split_escrow",
 ]
-
-REFUND_FIELD = "refund_address:{reference}"
 
 
 class EscrowExists(DomainError):
@@ -51,6 +52,13 @@ class EscrowNotFunded(DomainError):
     """The escrow does not hold the deal's money: not yet, or no more."""
 
     message = _("The escrow is {state}, not FUNDED.")
+
+
+class SplitNotPossible(DomainError):
+    """The owner's part is not a part of what escrow holds."""
+
+    code: ClassVar[Code] = Code.VALIDATION_FAILED
+    message = _("The owner's part must lie between nothing and what escrow holds.")
 
 
 class EscrowNotEmpty(DomainError):
@@ -96,52 +104,72 @@ def open_escrow(
 
 @requires_transaction
 def set_refund_destination(
-    *, reference: UUID, user_id: int, address: str, comment: str, actor: Actor, at: dt.datetime
-) -> None:
-    """Keep, in the PII vault, where a refund of this deal would go.
+    *,
+    reference: UUID,
+    user_id: int,
+    address: str,
+    comment: str,
+    typed_by_hand: bool,
+    actor: Actor,
+    at: dt.datetime,
+) -> AddressView:
+    """Keep, in the PII vault, where a refund of this deal would go; return it.
+
+    The first address counts at once; a changed one after PAYOUT_ADDRESS_COOL_DOWN_S, as with
+    payouts.
 
     Raises:
         InvalidTonAddress: the address is not usable on this network.
+        AddressNotProved: the user neither proved it nor confirms that it is typed by hand.
         EscrowNotEmpty: money has arrived, so the address no longer changes by itself.
     """
-    raw = parse_address(address, network=settings.TON_NETWORK)
-    escrow = _lock(reference)
-    if _has_paid(escrow):
+    escrow = lock_escrow(reference)
+    if escrow.funded_nano is not None or pays_the_price(escrow):
         raise EscrowNotEmpty
-    accounts.store_address(
+    field = REFUND_FIELD.format(reference=reference)
+    before = stored_destination(user_id=user_id, field=field)
+    given = accounts.store_address(
         user_id=user_id,
-        field=REFUND_FIELD.format(reference=reference),
-        address=raw,
+        field=field,
+        address=address,
         comment=comment,
+        typed_by_hand=typed_by_hand,
         at=at,
     )
-    escrow.refund_user_id = user_id
-    escrow.save(update_fields=["refund_user_id"])
+    if before is None or (before.address, before.comment) != (given.address, given.comment):
+        cool_down_s = settings.PAYOUT_ADDRESS_COOL_DOWN_S if before else 0
+        escrow.refund_user_id = user_id
+        escrow.refund_effective_at = at + dt.timedelta(seconds=cool_down_s)
+        escrow.save(update_fields=["refund_user_id", "refund_effective_at"])
+    return given
 
 
 @requires_transaction
-def close_escrow(*, reference: UUID, actor: Actor, at: dt.datetime) -> None:
+def close_escrow(*, reference: UUID, expired: bool = False, actor: Actor, at: dt.datetime) -> None:
     """Close the escrow of a deal that ends unpaid. Asked again, it changes nothing.
 
-    A deposit that is too small to fund the deal (anyone can send a nano) does not keep it open:
-    the money stays in DEPOSIT_PENDING, set aside for an operator.
+    A deposit that is too small to fund the deal (anyone can send a nano) does not keep it open: it
+    is given back. After a deadline (`expired`) a deposit that is found to have been in time funds
+    the deal all the same.
 
     Raises:
-        EscrowNotEmpty: a deposit has arrived that pays the price, or is not decided yet.
+        EscrowNotEmpty: a deposit has arrived that pays the price, or may once it is decided.
         ChainBehind: the payment deadline has passed, and the chain is not read that far.
     """
-    escrow = _lock(reference)
-    if escrow.state == Escrow.State.CLOSED:
+    escrow = lock_escrow(reference)
+    if escrow.state in (Escrow.State.CLOSED, Escrow.State.EXPIRED):
         return
     # The cursor first: the reader commits both together, so what it has read is then seen below.
     cursor = ChainCursor.objects.first()
     deadline_at = escrow.payment_deadline_at
     if at >= deadline_at and (cursor is None or cursor.block_at < deadline_at):
         raise ChainBehind
-    if _has_paid(escrow):
+    if escrow.state != Escrow.State.AWAITING or pays_the_price(escrow):
         raise EscrowNotEmpty
-    escrow.state, escrow.ended_at = Escrow.State.CLOSED, at
-    escrow.save(update_fields=["state", "ended_at"])
+    escrow.state = Escrow.State.EXPIRED if expired else Escrow.State.CLOSED
+    escrow.ended_at = at
+    return_partial(escrow=escrow, actor=actor, at=at)
+    escrow.save(update_fields=["state", "ended_at", "partial_since_at"])
 
 
 @requires_transaction
@@ -155,42 +183,147 @@ def release_escrow(
 
     Raises:
         EscrowNotFunded: the escrow was never funded, or has ended otherwise.
+        KeyReused: it was released with another share.
     """
-    escrow = _lock(reference)
-    if escrow.funded_nano is None:
-        raise EscrowNotFunded(state=escrow.state)
+    escrow = _lock_funded(reference, or_decided=Escrow.State.RELEASED)
+    assert escrow.funded_nano is not None  # by the table's CHECK
     share = min(owner_share_nano, escrow.funded_nano)
-    source = PerDeal.ESCROW.of(reference)
-    lines = [Line(source, PerDeal.OWNER_PENDING.of(reference), share)]
-    if commission := escrow.funded_nano - share:
-        lines.append(Line(source, PerDeal.COMMISSION.of(reference), commission))
-    ledger.post(
+    is_new = _decide(
+        escrow,
+        Escrow.State.RELEASED,
         kind=Journal.Kind.ESCROW_RELEASE,
         key=f"release:{reference}",
-        lines=lines,
+        shares={PerDeal.OWNER_PENDING: share, PerDeal.COMMISSION: escrow.funded_nano - share},
         actor=actor,
         at=at,
     )
-    if escrow.state == Escrow.State.RELEASED:
-        return
-    escrow.state, escrow.ended_at = Escrow.State.RELEASED, at
+    if is_new:
+        _owe_payout(escrow, owner_id, share, at)
+
+
+@requires_transaction
+def refund_escrow(*, reference: UUID, actor: Actor, at: dt.datetime) -> None:
+    """Give all that escrow holds back to the advertiser. Asked again, it changes nothing.
+
+    Raises:
+        EscrowNotFunded: the escrow was never funded, or has ended otherwise.
+    """
+    escrow = _lock_funded(reference, or_decided=Escrow.State.REFUNDED)
+    assert escrow.funded_nano is not None  # by the table's CHECK
+    is_new = _decide(
+        escrow,
+        Escrow.State.REFUNDED,
+        kind=Journal.Kind.ESCROW_REFUND,
+        key=f"refund:{reference}",
+        shares={PerDeal.REFUND_PENDING: escrow.funded_nano},
+        actor=actor,
+        at=at,
+    )
+    if is_new:
+        _owe_refund(escrow, escrow.funded_nano, at)
+
+
+@requires_transaction
+def split_escrow(
+    *,
+    reference: UUID,
+    owner_id: int,
+    owner_gross_nano: int,
+    commission_rate_bp: int,
+    actor: Actor,
+    at: dt.datetime,
+) -> None:
+    """Divide what escrow holds: `owner_gross_nano` less its commission to the owner, the rest back.
+
+    Commission is taken on the owner's part alone. Asked again with the same amounts, it changes
+    nothing.
+
+    Raises:
+        EscrowNotFunded: the escrow was never funded, or has ended otherwise.
+        SplitNotPossible: the owner's part is below 0 or above what escrow holds.
+        KeyReused: it was split otherwise.
+    """
+    escrow = _lock_funded(reference, or_decided=Escrow.State.SPLIT)
+    assert escrow.funded_nano is not None  # by the table's CHECK
+    if not 0 <= owner_gross_nano <= escrow.funded_nano:
+        raise SplitNotPossible
+    commission = owner_gross_nano * commission_rate_bp // 10_000
+    share, back = owner_gross_nano - commission, escrow.funded_nano - owner_gross_nano
+    is_new = _decide(
+        escrow,
+        Escrow.State.SPLIT,
+        kind=Journal.Kind.PARTIAL_REFUND,
+        key=f"split:{reference}",
+        shares={
+            PerDeal.REFUND_PENDING: back,
+            PerDeal.OWNER_PENDING: share,
+            PerDeal.COMMISSION: commission,
+        },
+        actor=actor,
+        at=at,
+    )
+    if is_new and share:
+        _owe_payout(escrow, owner_id, share, at)
+    if is_new and back:
+        _owe_refund(escrow, back, at)
+
+
+def _decide(
+    escrow: Escrow,
+    state: Escrow.State,
+    *,
+    kind: Journal.Kind,
+    key: str,
+    shares: dict[PerDeal, int],
+    actor: Actor,
+    at: dt.datetime,
+) -> bool:
+    """Empty a locked escrow as decided; return whether this is news."""
+    reference = escrow.reference
+    source = PerDeal.ESCROW.of(reference)
+    lines = [Line(source, to.of(reference), nano) for to, nano in shares.items() if nano]
+    ledger.post(kind=kind, key=key, lines=lines, actor=actor, at=at)
+    if escrow.state == state:
+        return False
+    escrow.state, escrow.ended_at = state, at
     escrow.save(update_fields=["state", "ended_at"])
+    return True
+
+
+def _owe_payout(escrow: Escrow, owner_id: int, nano: int, at: dt.datetime) -> None:
     settlements.owe(
         kind=Settlement.Kind.PAYOUT,
-        reference=reference,
+        reference=escrow.reference,
         wallet=escrow.wallet,
         payee_id=owner_id,
-        amount_nano=share,
+        amount_nano=nano,
         at=at,
     )
 
 
-def _has_paid(escrow: Escrow) -> bool:
-    deposits = escrow.deposits.all()
-    return any(deposit.state == Deposit.State.CONFIRMING for deposit in deposits) or (
-        sum(deposit.amount_nano for deposit in deposits) >= least_funding(escrow.price_nano)
+def _owe_refund(escrow: Escrow, nano: int, at: dt.datetime) -> None:
+    settlements.owe(
+        kind=Settlement.Kind.REFUND,
+        reference=escrow.reference,
+        wallet=escrow.wallet,
+        payee_id=escrow.refund_user_id,
+        amount_nano=nano,
+        at=at,
     )
 
 
-def _lock(reference: UUID) -> Escrow:
-    return Escrow.objects.select_for_update(no_key=True).get(reference=reference)
+def _lock_funded(reference: UUID, *, or_decided: Escrow.State) -> Escrow:
+    escrow = lock_escrow(reference)
+    if escrow.state not in (Escrow.State.FUNDED, or_decided):
+        raise EscrowNotFunded(state=escrow.state)
+    return escrow
+
+
+@requires_transaction
+def lock_escrow(reference: UUID) -> Escrow:
+    """Return the escrow of a deal, locked until the database transaction ends."""
+    return (
+        Escrow.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("wallet")
+        .get(reference=reference)
+    )

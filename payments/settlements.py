@@ -5,15 +5,25 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
+from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.messaging.outbox import publish
 from advertmarket.wake import wake_after_commit
 
-from .events import SettlementConfirmed, SettlementDue, SettlementStuck
-from .models import Settlement, TonTransaction, Wallet
+from . import ledger
+from .chart import DUST_WRITEOFF
+from .events import EscrowSettled, SettlementConfirmed, SettlementDue, SettlementStuck
+from .ledger import Line
+from .models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
+from .transfers import REFUNDS, source_of
 
-MAX_ATTEMPTS = 5
 EXECUTE = "payments.tasks.execute_settlements"
+
+TREASURY_REFERENCE = UUID(int=0)
+"""Stands for the deal in a settlement of the treasury's own."""
+
+DECISIONS = (Settlement.Kind.PAYOUT, Settlement.Kind.REFUND)
+"""What a decision on an escrow owes."""
 
 
 @requires_transaction
@@ -22,27 +32,55 @@ def owe(
     kind: Settlement.Kind,
     reference: UUID,
     wallet: Wallet,
-    payee_id: int,
     amount_nano: int,
     at: dt.datetime,
+    payee_id: int | None = None,
+    deposit: Deposit | None = None,
+    destination: str = "",
+    held_for: str = "",
 ) -> Settlement:
-    """Record that `amount_nano` (nanoTON) is owed out of `wallet`, and wake the executor."""
+    """Record that `amount_nano` (nanoTON) is owed out of `wallet`, and wake the executor.
+
+    `held_for` names what an operator has to decide before anything is sent.
+    """
     settlement = Settlement.objects.create(
         kind=kind,
         reference=reference,
         wallet=wallet,
         payee_id=payee_id,
+        deposit=deposit,
+        destination=destination,
         amount_nano=amount_nano,
         due_at=at,
         created_at=at,
         state_since_at=at,
     )
+    if held_for:
+        hold(settlement=settlement, reason=held_for, at=at)
+        return settlement
     publish(
         SettlementDue(deal_id=reference, settlement_id=settlement.pk),
         key=f"settlement-due:{settlement.pk}",
         at=at,
     )
     return settlement
+
+
+@requires_transaction
+def top_up(*, settlement: Settlement, treasury: Wallet, amount_nano: int, at: dt.datetime) -> None:
+    """Have the locked treasury send gas to a settlement's wallet; one top-up is open at a time."""
+    is_open = Settlement.objects.filter(
+        reference=settlement.reference, kind=Settlement.Kind.GAS_TOPUP
+    ).exclude(state__in=Settlement.OVER)
+    if not is_open.exists():
+        owe(
+            kind=Settlement.Kind.GAS_TOPUP,
+            reference=settlement.reference,
+            wallet=treasury,
+            destination=settlement.wallet.address,
+            amount_nano=amount_nano,
+            at=at,
+        )
 
 
 @requires_transaction
@@ -76,18 +114,34 @@ def landed(*, settlement: Settlement, at: dt.datetime) -> None:
 
 @requires_transaction
 def try_anew(*, settlement: Settlement, why: str, at: dt.datetime) -> None:
-    """The attempt is over and paid nobody: queue another, or call an operator after the fifth.
+    """The attempt is over and paid nobody: queue another, or call an operator after the last.
 
     An attempt that was never broadcast (a pause, a crash) is no failure.
     """
     sent = settlement.chain_transactions.filter(broadcast_at__isnull=False).count()
-    if sent >= MAX_ATTEMPTS:
-        give_up(settlement=settlement, reason=f"{MAX_ATTEMPTS} attempts failed: {why}", at=at)
+    if sent >= settlement.attempts_allowed:
+        give_up(settlement=settlement, reason=f"{sent} attempts failed: {why}", at=at)
         return
     move(
         settlement=settlement,
         state=Settlement.State.QUEUED,
         waiting_for=f"a new attempt: {why}",
+        due_at=at,
+        at=at,
+    )
+    wake_after_commit(EXECUTE)
+
+
+@requires_transaction
+def requeue(*, settlement: Settlement, more_attempts: int, at: dt.datetime) -> None:
+    """An operator wants a locked settlement tried at once, up to so many times more."""
+    sent = settlement.chain_transactions.filter(broadcast_at__isnull=False).count()
+    settlement.attempts_allowed = sent + more_attempts
+    settlement.save(update_fields=["attempts_allowed"])
+    move(
+        settlement=settlement,
+        state=Settlement.State.QUEUED,
+        waiting_for="the executor",
         due_at=at,
         at=at,
     )
@@ -143,8 +197,47 @@ def confirm(*, settlement: Settlement, attempt: TonTransaction, at: dt.datetime)
         key=f"settlement-confirmed:{settlement.pk}",
         at=at,
     )
+    _tell_if_settled(settlement, at)
+
+
+@requires_transaction
+def cancel(*, settlement: Settlement, why: str, at: dt.datetime) -> None:
+    """It is owed no more: decided otherwise, or written off. Nothing of it was ever sent."""
+    move(settlement=settlement, state=Settlement.State.CANCELLED, waiting_for=why, due_at=at, at=at)
+    _tell_if_settled(settlement, at)
+
+
+@requires_transaction
+def write_off(*, settlement: Settlement, actor: Actor, at: dt.datetime) -> None:
+    """Give up a locked settlement that its fee would eat; a refund's money is then the platform's.
+
+    Of a transfer of the platform's own money nothing is posted: it stays where it is.
+    """
+    if settlement.kind in REFUNDS:
+        ledger.post(
+            kind=Journal.Kind.DUST_WRITEOFF,
+            key=f"writeoff:{settlement.pk}",
+            lines=[Line(source_of(settlement), DUST_WRITEOFF, settlement.amount_nano)],
+            actor=actor,
+            at=at,
+        )
+    cancel(settlement=settlement, why="not worth its fee", at=at)
 
 
 def _stop(settlement: Settlement, state: Settlement.State, reason: str, at: dt.datetime) -> None:
     move(settlement=settlement, state=state, waiting_for=reason, due_at=at, at=at)
     tell_stuck(settlement=settlement, reason=reason, at=at)
+
+
+def _tell_if_settled(settlement: Settlement, at: dt.datetime) -> None:
+    """Publish that all that a decision owed is on chain. All of it leaves one wallet, locked."""
+    escrow = Escrow.objects.filter(reference=settlement.reference).first()
+    if escrow is None or escrow.state not in Escrow.DECIDED:
+        return
+    owed = Settlement.objects.filter(reference=settlement.reference, kind__in=DECISIONS)
+    if settlement.kind in DECISIONS and not owed.exclude(state__in=Settlement.OVER).exists():
+        publish(
+            EscrowSettled(deal_id=escrow.reference, outcome=escrow.state),
+            key=f"escrow-settled:{escrow.reference}:{escrow.state}",
+            at=at,
+        )

@@ -9,8 +9,16 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from .deposits import apply_rule, ready_deposits
+from . import unclaimed
+from .deposits import (
+    apply_rule,
+    ready_deposits,
+    remind_of_reviews,
+    return_stale_partial,
+    stale_partials,
+)
 from .executor import Executor, make_signer
+from .sweep import owe_sweep, sweepable
 from .ton import client
 from .ton.client import TonUnavailable
 from .ton.wallet import Signer
@@ -38,6 +46,37 @@ def apply_deposits() -> None:
                 apply_rule(deposit_id=deposit_id, at=timezone.now())
         except Exception:  # one that cannot be decided keeps no other one waiting
             logger.exception("deposit %s", deposit_id)
+
+
+@shared_task(name="payments.tasks.return_stale_partials", ignore_result=True)
+def return_stale_partials() -> None:
+    """Give back what has waited a day for the rest of the price."""
+    for escrow in stale_partials(at=timezone.now()):
+        try:
+            with transaction.atomic():
+                return_stale_partial(escrow=escrow, at=timezone.now())
+        except Exception:  # one that cannot be given back keeps no other one waiting
+            logger.exception("the partial deposit of %s", escrow.reference)
+
+
+@shared_task(name="payments.tasks.remind", ignore_result=True)
+def remind() -> None:
+    """Remind operators of large deposits, and owners of payouts that nobody claimed."""
+    with transaction.atomic():
+        remind_of_reviews(at=timezone.now())
+    with transaction.atomic():
+        unclaimed.remind(at=timezone.now())
+
+
+@shared_task(name="payments.tasks.sweep_commission", ignore_result=True)
+def sweep_commission() -> None:
+    """Owe the treasury the commission of every deal that owes nothing else."""
+    for reference in sweepable():
+        try:
+            with transaction.atomic():
+                owe_sweep(reference=reference, at=timezone.now())
+        except Exception:  # one that cannot be swept keeps no other one waiting
+            logger.exception("the commission of %s", reference)
 
 
 @shared_task(name="payments.tasks.prepare_wallets", ignore_result=True)

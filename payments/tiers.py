@@ -24,3 +24,10 @@ def confirmations_needed(sum_nano: int) -> int:
 def least_funding(price_nano: int) -> int:
     """Return the smallest deposit (nanoTON) that funds a price; a thousandth short at the most."""
     return price_nano - min(FUNDING_TOLERANCE_NANO, price_nano // 1_000)
+
+
+DUST_NANO = NANO_PER_TON // 100
+"""0.01 TON: what is not worth giving back beside the fee of giving it back."""
+
+AUTOMATIC_EXCESS_BP = 1_000
+"""10 % of the price: what came above it by more than that is for an operator to judge."""

@@ -31,6 +31,7 @@ class AuditEntry(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["object_type", "object_id", "id"], name="audit_of_object"),
             models.Index(fields=["actor_kind", "actor_id", "id"], name="audit_of_actor"),
+            models.Index(fields=["correlation_id"], name="audit_of_request"),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(

@@ -14,7 +14,7 @@ from .models import DeadLetter, OutboxMessage, ProcessedEvent
 class OutboxMessageAdmin(ReadOnlyAdmin[OutboxMessage]):
     list_display = ["id", "event_type", "topic", "key", "status", "error", "created_at"]
     list_filter = ["status", "topic", "event_type"]
-    search_fields = ["key", "idempotency_key", "event_id"]
+    search_fields = ["=key", "=idempotency_key", "=event_id"]
     ordering = ["-id"]
 
 
@@ -22,7 +22,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin[OutboxMessage]):
 class ProcessedEventAdmin(ReadOnlyAdmin[ProcessedEvent]):
     list_display = ["id", "group", "event_id", "processed_at"]
     list_filter = ["group"]
-    search_fields = ["event_id"]
+    search_fields = ["=event_id"]
     ordering = ["-id"]
 
 

@@ -78,6 +78,10 @@ class Report:
     refused: dict[int, str] = field(default_factory=dict)
 
 
+class BrokerAway(Exception):
+    """No broker answered."""
+
+
 class Sender:
     """Sends records; each partition's keep their order, whatever fails.
 
@@ -87,6 +91,24 @@ class Sender:
 
     def __init__(self) -> None:
         self._producer: Producer | None = None
+        self._present: set[str] = set()
+
+    def absent(self, topics: Collection[str], *, timeout_s: float) -> set[str]:
+        """Return those of `topics` that do not exist: a record for one would hold up the others.
+
+        While nothing fails, the broker is asked once about a topic that it has.
+
+        Raises:
+            BrokerAway: it did not answer within `timeout_s`.
+        """
+        if not self._present.issuperset(topics):
+            self._producer = self._producer or _new_producer()
+            try:
+                found = self._producer.list_topics(timeout=timeout_s).topics
+            except KafkaException as error:
+                raise BrokerAway(str(error)) from error
+            self._present = {name for name, topic in found.items() if topic.error is None}
+        return set(topics) - self._present
 
     def send(self, records: Sequence[Outgoing], *, timeout_s: float) -> Report:
         """Send `records` and wait until all in-sync replicas have them, at most `timeout_s`.
@@ -109,6 +131,7 @@ class Sender:
         _flush(producer, timeout_s)
         if len(report.confirmed) < len(records):
             self._producer = None
+            self._present.clear()
             producer.purge()
             _flush(producer, 1)
         return report

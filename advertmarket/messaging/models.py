@@ -37,6 +37,7 @@ class OutboxMessage(models.Model):
     class Meta:
         db_table = "notification_outbox"
         indexes = [
+            models.Index(fields=["key"], name="outbox_key"),  # operators look for a deal's events
             models.Index(fields=["id"], name="outbox_pending", condition=Q(status="PENDING")),
             models.Index(
                 fields=["topic", "key", "id"], name="outbox_failed", condition=Q(status="FAILED")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeAlias
@@ -21,7 +21,7 @@ from django.utils import timezone
 from pydantic import ValidationError
 
 from .envelope import CORRELATION_ID, Envelope, sign
-from .kafka import Outgoing, Sender
+from .kafka import BrokerAway, Outgoing, Sender
 from .models import OutboxMessage
 
 logger = logging.getLogger(__name__)
@@ -51,21 +51,33 @@ def relay() -> None:
     """Send all that is due, or return at once if another relay is at it.
 
     A row committed while another relay leads is not left behind: the leader looks again after it
-    has let go of the lock. If the broker is away, this returns after 10 s and leaves the rows as
-    they were.
+    has let go of the lock. If the broker is away, this returns within 10 s and leaves the rows as
+    they were; so it leaves those whose topic does not exist, and sends the others.
     """
+    absent: set[str] = set()
     while True:
         with _leadership() as leads:
-            if not leads or not _drain():
+            if not leads or not _drain(absent):
                 return
-        if not _due().exists():
+        if not _due(absent).exists():
             return
 
 
-def _drain() -> bool:
-    """Send batch after batch; return False if the broker did not confirm all of one."""
-    while batch := list(_due()[:BATCH_SIZE]):
-        if not _Batch(batch).send():
+def _drain(absent: set[str]) -> bool:
+    """Send batch after batch; return False if the broker did not confirm all of one.
+
+    Topics that turn out not to exist are added to `absent`.
+    """
+    while batch := list(_due(absent)[:BATCH_SIZE]):
+        try:
+            new = _sender.absent({row.topic for row in batch}, timeout_s=CONFIRM_TIMEOUT_S)
+        except BrokerAway as error:
+            logger.warning("Kafka does not say which topics there are: %s", error)
+            return False
+        for topic in new:
+            logger.error("the topic %s does not exist, its events wait for create_topics", topic)
+        absent |= new
+        if not _Batch([row for row in batch if row.topic not in absent]).send():
             return False
     return True
 
@@ -82,13 +94,13 @@ def _leadership() -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [_LEADER_LOCK])
 
 
-def _due() -> QuerySet[OutboxMessage]:
-    """Rows to be sent, oldest first, without those that wait behind a FAILED one of their lane."""
+def _due(absent: Collection[str]) -> QuerySet[OutboxMessage]:
+    """Rows to be sent, oldest first: no topic of `absent`, none behind a FAILED one of its lane."""
     failed_before = OutboxMessage.objects.filter(
         status=Status.FAILED, topic=OuterRef("topic"), key=OuterRef("key"), id__lt=OuterRef("id")
     )
     pending = OutboxMessage.objects.filter(~Exists(failed_before), status=Status.PENDING)
-    return pending.order_by("id")
+    return pending.exclude(topic__in=absent).order_by("id")
 
 
 class _Batch:

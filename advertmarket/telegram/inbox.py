@@ -7,6 +7,7 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from advertmarket import correlation
 from advertmarket.db import requires_transaction
@@ -28,6 +29,9 @@ RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (1, 5, 30, 120))
 
 KEPT = timedelta(hours=48)
 """Telegram repeats an update for 24 hours: https://core.telegram.org/bots/api#getting-updates."""
+
+SET_ASIDE_KEPT = timedelta(days=30)
+"""Time for an operator to find out why; it holds what people wrote, so not for ever."""
 
 
 _STORE = """
@@ -126,9 +130,9 @@ def _put_off(leased: Update, error: Exception, *, at: datetime) -> None:
 
 
 @requires_transaction
-def forget_handled(*, at: datetime) -> int:
-    """Delete updates handled over 48 hours ago; those set aside stay."""
-    deleted, _by_model = Update.objects.filter(
-        state=Update.State.DONE, done_at__lt=at - KEPT
-    ).delete()
+def forget_old(*, at: datetime) -> int:
+    """Delete updates handled over 48 hours ago, and those set aside that came over 30 days ago."""
+    handled = Q(state=Update.State.DONE, done_at__lt=at - KEPT)
+    set_aside = Q(state=Update.State.SET_ASIDE, created_at__lt=at - SET_ASIDE_KEPT)
+    deleted, _by_model = Update.objects.filter(handled | set_aside).delete()
     return deleted

@@ -50,6 +50,11 @@ class Update(ChatQueue):
             models.Index(
                 fields=["done_at"], name="telegram_update_done", condition=Q(state="DONE")
             ),
+            models.Index(
+                fields=["created_at"],
+                name="telegram_update_set_aside",
+                condition=Q(state="SET_ASIDE"),
+            ),
         ]
         constraints = [
             models.CheckConstraint(

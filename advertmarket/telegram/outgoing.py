@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from django.db import transaction
+from django.db.models import Q
 
 from advertmarket.db import requires_transaction
 from advertmarket.wake import wake_after_commit
@@ -30,6 +31,11 @@ GIVE_UP_AFTER = timedelta(hours=24)
 """For how long Telegram may be away before a message that is not about money is given up."""
 
 KEPT = timedelta(days=30)
+"""Longer than any event that asks for a message lives."""
+
+UNSENT_MONEY_KEPT = timedelta(days=90)
+"""Time for the person to come back, and for an operator to write to them otherwise."""
+
 _BATCH = 8
 _LONGEST_DELAY = timedelta(minutes=10)
 _State = OutgoingMessage.State
@@ -168,9 +174,14 @@ def _close(message: OutgoingMessage, at: datetime) -> None:
 
 
 @requires_transaction
-def forget_sent(*, at: datetime) -> int:
-    """Delete messages sent over 30 days ago, longer than any event that asks for one lives."""
-    deleted, _by_model = OutgoingMessage.objects.filter(
-        state=_State.SENT, sent_at__lt=at - KEPT
-    ).delete()
+def forget_old(*, at: datetime) -> int:
+    """Delete messages sent over 30 days ago, and those that were not sent and never will be.
+
+    These go 30 days after they were written, one about money after 90. What is PENDING stays.
+    """
+    unsent = Q(state__in=[_State.FAILED, _State.UNREACHABLE])
+    old = Q(about_money=False, created_at__lt=at - KEPT)
+    old_money = Q(about_money=True, created_at__lt=at - UNSENT_MONEY_KEPT)
+    sent = Q(state=_State.SENT, sent_at__lt=at - KEPT)
+    deleted, _by_model = OutgoingMessage.objects.filter(sent | unsent & (old | old_money)).delete()
     return deleted

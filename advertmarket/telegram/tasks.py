@@ -42,9 +42,9 @@ def send_messages() -> None:
 def forget_old_rows() -> None:
     """Delete updates and messages that can no longer matter."""
     with transaction.atomic():
-        inbox.forget_handled(at=timezone.now())
+        inbox.forget_old(at=timezone.now())
     with transaction.atomic():
-        outgoing.forget_sent(at=timezone.now())
+        outgoing.forget_old(at=timezone.now())
 
 
 @shared_task(name="telegram.tasks.watch_webhook", ignore_result=True)

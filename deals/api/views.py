@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from accounts.selectors import AddressView
 from advertmarket.api import limits
 from advertmarket.api.paging import KeysetPage, PageRequest
 from advertmarket.api.views import ApiView, Data, command, query
@@ -31,6 +32,7 @@ from .serializers import (
     EscrowSerializer,
     NewDealSerializer,
     ReasonSerializer,
+    RefundAddressBodySerializer,
     RefundAddressSerializer,
     RevisionSerializer,
     ScheduleSerializer,
@@ -154,10 +156,10 @@ class DealTimelineView(DealApiView):
 class DealRefundAddressView(DealApiView):
     """Where a refund would go."""
 
-    @command(body=RefundAddressSerializer)
-    def put(self, body: Data, deal_id: UUID) -> None:
+    @command(body=RefundAddressBodySerializer, answer=RefundAddressSerializer)
+    def put(self, body: Data, deal_id: UUID) -> AddressView:
         """Set the refund address; then the deposit address is shown."""
-        services.set_refund_address(deal_id=deal_id, **body, actor=self.actor, at=self.at)
+        return services.set_refund_address(deal_id=deal_id, **body, actor=self.actor, at=self.at)
 
 
 class DealDepositView(DealApiView):

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db import connection
-
 from payments.ledger import Line, digest_of
 from payments.models import Journal
 
 from . import Finding, Severity, check
+from .query import rows
+
+_BALANCES = """
+SELECT code, balance.balance_nano, coalesce(entries.sum_nano, 0)
+  FROM (SELECT account AS code, sum(credit_nano - debit_nano) AS sum_nano FROM ledger_entries
+         WHERE account NOT IN ('EXTERNAL_TON', 'NETWORK_FEES', 'IN_TRANSIT')
+         GROUP BY account) AS entries
+  FULL JOIN account_balances AS balance USING (code)
+ WHERE balance.balance_nano IS DISTINCT FROM coalesce(entries.sum_nano, 0)
+"""
 
 
 @check(1, Severity.CRITICAL)
 def debits_equal_credits() -> Iterator[Finding]:
     """Over all time, as the auditors' view shows it, debits equal credits."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT sum(debit_nano), sum(credit_nano) FROM ledger_entries")
-        debits, credits_ = cursor.fetchone()
-    if debits != credits_:
-        yield Finding("ledger_entries", f"debits {debits} differ from credits {credits_}")
+    for debits, credits_ in rows("SELECT sum(debit_nano), sum(credit_nano) FROM ledger_entries"):
+        if debits != credits_:
+            yield Finding("ledger_entries", f"debits {debits} differ from credits {credits_}")
 
 
 @check(4, Severity.CRITICAL)
 def balances_are_sums_of_postings() -> Iterator[Finding]:
     """Each running balance is the sum of its postings, and no account lacks its balance row."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT code, balance.balance_nano, coalesce(entries.sum_nano, 0) FROM"
-            " (SELECT account AS code, sum(credit_nano - debit_nano) AS sum_nano"
-            "  FROM ledger_entries WHERE account NOT IN ('EXTERNAL_TON', 'NETWORK_FEES')"
-            "  GROUP BY account) AS entries"
-            " FULL JOIN account_balances AS balance USING (code)"
-            " WHERE balance.balance_nano IS DISTINCT FROM coalesce(entries.sum_nano, 0)"
-        )
-        for code, balance_nano, sum_nano in cursor.fetchall():
-            yield Finding(code, f"balance {balance_nano}, sum of postings {sum_nano}")
+    for code, balance_nano, sum_nano in rows(_BALANCES):
+        yield Finding(code, f"balance {balance_nano}, sum of postings {sum_nano}")
 
 
 @check(5, Severity.CRITICAL)

@@ -3,48 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-from django.db import connection
 
 from . import Finding, Severity, check
+from .query import rows
 
 _LANDED_WITHOUT_JOURNALS = """
 SELECT wallet.address, chain.lt, expected.kind, expected.nano, journal.nano
   FROM ton_transactions chain JOIN wallets wallet ON wallet.subwallet = chain.wallet_id
+  LEFT JOIN settlements settlement ON settlement.id = chain.settlement_id
   CROSS JOIN LATERAL (VALUES
       ('RECEIVED', 'in:', chain.received_nano),
-      ('OWNER_WITHDRAWAL', 'out:', chain.sent_nano),
+      (CASE settlement.kind
+            WHEN 'PAYOUT' THEN 'OWNER_WITHDRAWAL'
+            WHEN 'COMMISSION_SWEEP' THEN 'COMMISSION_SWEEP'
+            WHEN 'GAS_TOPUP' THEN 'GAS_TOPUP'
+            WHEN 'TREASURY_WITHDRAWAL' THEN 'TREASURY_WITHDRAWAL'
+            ELSE 'REFUND_SENT' END, 'out:', chain.sent_nano),
       ('NETWORK_FEE', 'fee:', chain.fee_nano)) AS expected (kind, prefix, nano)
   LEFT JOIN LATERAL (
       SELECT sum(posting.amount_nano) AS nano
         FROM ledger_journals head JOIN ledger_postings posting ON posting.journal_id = head.tx_ref
        WHERE head.key = expected.prefix || wallet.address || ':' || chain.lt
-         AND head.kind = expected.kind) AS journal ON true
+         AND head.kind = expected.kind AND posting.wallet_id = wallet.subwallet) AS journal ON true
  WHERE chain.lt IS NOT NULL AND expected.nano <> coalesce(journal.nano, 0)
 """
 
 _JOURNALS_WITHOUT_CHAIN = """
-SELECT head.key FROM ledger_journals head
- WHERE head.kind IN ('RECEIVED', 'OWNER_WITHDRAWAL', 'NETWORK_FEE')
+SELECT DISTINCT head.key FROM ledger_journals head
+  JOIN ledger_postings posting ON posting.journal_id = head.tx_ref
+ WHERE posting.wallet_id IS NOT NULL
    AND NOT EXISTS (
-       SELECT FROM ton_transactions chain JOIN wallets wallet ON wallet.subwallet = chain.wallet_id
-        WHERE chain.lt = split_part(head.key, ':', 4)::bigint
-          AND wallet.address = split_part(head.key, ':', 2) || ':' || split_part(head.key, ':', 3))
+       SELECT FROM ton_transactions chain
+         JOIN wallets wallet ON wallet.subwallet = chain.wallet_id
+        WHERE wallet.subwallet = posting.wallet_id
+          AND head.key IN ('in:' || wallet.address || ':' || chain.lt,
+                           'out:' || wallet.address || ':' || chain.lt,
+                           'fee:' || wallet.address || ':' || chain.lt))
 """
 
 _FEES = """
-SELECT (SELECT coalesce(sum(fee_nano), 0) FROM ton_transactions WHERE lt IS NOT NULL),
-       (SELECT coalesce(sum(debit_nano - credit_nano), 0) FROM ledger_entries
-         WHERE account = 'NETWORK_FEES' AND kind = 'NETWORK_FEE')
+SELECT booked.kind, booked.nano, coalesce(expected.nano, 0) FROM (
+    SELECT kind, sum(debit_nano - credit_nano) AS nano FROM ledger_entries
+     WHERE account = 'NETWORK_FEES' AND kind NOT IN ('FEE_ADJUSTMENT', 'REVERSAL') GROUP BY kind
+  ) AS booked FULL JOIN (
+    SELECT 'NETWORK_FEE' AS kind, sum(fee_nano) AS nano FROM ton_transactions WHERE lt IS NOT NULL
+    UNION ALL
+    SELECT 'REFUND_SENT', -sum(withheld_nano) FROM ton_transactions WHERE sent_nano > 0
+    UNION ALL
+    SELECT 'BOUNCE', sum(attempt.sent_nano + attempt.withheld_nano) - (
+               SELECT coalesce(sum(debit_nano), 0) FROM ledger_entries
+                WHERE kind = 'BOUNCE' AND account LIKE 'BOUNCED:%')
+      FROM ton_transactions attempt WHERE attempt.state = 'BOUNCED'
+  ) AS expected USING (kind)
+ WHERE coalesce(booked.nano, 0) <> coalesce(expected.nano, 0)
 """
 
 _PAID_TWICE_OR_UNOWED = """
-SELECT coalesce(settlement_id::text, 'wallet ' || wallet_id), count(*)
+SELECT coalesce(settlement_id::text, 'wallet ' || wallet_id) AS subject, count(*)
   FROM ton_transactions
- WHERE direction = 'OUT' AND state IN ('LANDED', 'CONFIRMED', 'FOREIGN')
- GROUP BY settlement_id, wallet_id
-HAVING settlement_id IS NULL OR count(*) > 1
+ WHERE direction = 'OUT' AND state IN ('LANDED', 'CONFIRMED', 'FOREIGN', 'ADOPTED')
+ GROUP BY subject, settlement_id IS NULL HAVING settlement_id IS NULL OR count(*) > 1
 """
 
 _RESERVES = """
@@ -65,39 +83,47 @@ SELECT wallet.subwallet, wallet.balance_nano, coalesce(last.chain_balance_nano, 
 @check(2, Severity.CRITICAL)
 def chain_transactions_have_their_journals() -> Iterator[Finding]:
     """What each chain transaction moved is booked under its key, and nothing else is."""
-    for address, lt, kind, chain_nano, books_nano in _rows(_LANDED_WITHOUT_JOURNALS):
+    for address, lt, kind, chain_nano, books_nano in rows(_LANDED_WITHOUT_JOURNALS):
         yield Finding(f"{address}:{lt}", f"{kind}: chain {chain_nano}, books {books_nano or 0}")
-    for (key,) in _rows(_JOURNALS_WITHOUT_CHAIN):
+    for (key,) in rows(_JOURNALS_WITHOUT_CHAIN):
         yield Finding(key, "a journal of a chain transaction that is not known")
+    for booked_nano, sent_nano, received_nano in rows(_IN_TRANSIT):
+        if booked_nano != sent_nano - received_nano:
+            yield Finding("IN_TRANSIT", f"{booked_nano}, sent {sent_nano}, came {received_nano}")
 
 
 @check(7, Severity.HIGH)
 def fees_are_what_the_chain_took() -> Iterator[Finding]:
-    """NETWORK_FEES holds the fees of all own chain transactions, to the nano."""
-    for chain_nano, books_nano in _rows(_FEES):
-        if chain_nano != books_nano:
-            yield Finding("NETWORK_FEES", f"chain {chain_nano}, books {books_nano}")
+    """NETWORK_FEES holds all own chain transactions' fees, less what refunds withheld."""
+    for kind, books_nano, chain_nano in rows(_FEES):
+        yield Finding("NETWORK_FEES", f"{kind}: chain {chain_nano}, books {books_nano}")
+
+
+_IN_TRANSIT = """
+SELECT (SELECT coalesce(sum(debit_nano - credit_nano), 0) FROM ledger_entries
+         WHERE account = 'IN_TRANSIT'),
+       (SELECT coalesce(sum(attempt.sent_nano), 0) FROM ton_transactions attempt
+         JOIN settlements settlement ON settlement.id = attempt.settlement_id
+        WHERE settlement.kind IN ('COMMISSION_SWEEP', 'GAS_TOPUP')
+          AND attempt.state IN ('LANDED', 'CONFIRMED', 'ADOPTED')),
+       (SELECT coalesce(sum(chain.received_nano), 0) FROM ton_transactions chain
+         JOIN wallets sender ON sender.address = chain.source
+        WHERE chain.direction = 'IN')
+"""
 
 
 @check(11, Severity.CRITICAL)
 def every_out_is_owed_once() -> Iterator[Finding]:
     """At most one unbounced OUT per settlement, and no OUT without one."""
-    for subject, count in _rows(_PAID_TWICE_OR_UNOWED):
+    for subject, count in rows(_PAID_TWICE_OR_UNOWED):
         yield Finding(subject, f"{count} transfers landed")
 
 
 @check(15, Severity.CRITICAL)
 def wallets_hold_what_the_books_say() -> Iterator[Finding]:
     """For each own wallet, the books equal its balance after its last booked chain transaction."""
-    for subwallet, running_nano, chain_nano, books_nano in _rows(_RESERVES):
+    for subwallet, running_nano, chain_nano, books_nano in rows(_RESERVES):
         yield Finding(
             f"wallet {subwallet}",
             f"chain {chain_nano}, books {books_nano}, running balance {running_nano}",
         )
-
-
-def _rows(query: str) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        rows: list[Any] = cursor.fetchall()
-    return rows

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import httpx
@@ -94,10 +94,14 @@ class TonClient:
         """
         return _validated(ChainTransaction, shown.model_dump(mode="json"))
 
-    def account_chain_transactions(self, address: str, *, after_lt: int) -> list[ChainTransaction]:
-        """Return the chain transactions of a raw address later than `after_lt`, by lt."""
+    def account_chain_transactions(
+        self, addresses: Sequence[str], *, after_lt: int
+    ) -> list[ChainTransaction]:
+        """Return the chain transactions of raw addresses later than `after_lt`, by lt."""
         return self._pages(
-            ChainTransactions, "transactions", {"account": address, "start_lt": after_lt + 1}
+            ChainTransactions,
+            "transactions",
+            {"account": list(addresses), "start_lt": after_lt + 1},
         )
 
     def received(self, msg_hash: str) -> ChainTransaction | None:

@@ -14,6 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MASTERCHAIN_PREFIX = "-1:"
 
+_TRANSFER_NOTIFICATION = 0x7362D09C
+"""https://github.com/ton-blockchain/TEPs/blob/master/text/0074-jettons-standard.md"""
+
 
 def _hex(value: Any) -> str:
     return base64.b64decode(value).hex() if value else ""
@@ -29,6 +32,9 @@ def _time(value: Any) -> dt.datetime:
 
 Hash = Annotated[str, BeforeValidator(_hex)]
 RawAddress = Annotated[str, BeforeValidator(_raw)]
+Opcode = Annotated[
+    int | None, BeforeValidator(lambda shown: int(str(shown), 16) if shown else None)
+]
 UnixTime = Annotated[dt.datetime, BeforeValidator(_time)]
 Whole = Annotated[int, BeforeValidator(lambda value: int(value or 0))]
 WholeIfShown = Annotated[
@@ -86,12 +92,18 @@ class Message(_Answer):
     value: Whole = 0
     fwd_fee: Whole = 0
     bounced: bool | None = None
+    opcode: Opcode = None
     message_content: MessageContent | None = None
 
     @property
     def is_external(self) -> bool:
         """Whether it came from outside the chain (and so carries no value)."""
         return not self.source
+
+    @property
+    def is_jetton_notice(self) -> bool:
+        """Whether a jetton wallet tells of tokens: its few nano are no payment (TEP-74)."""
+        return self.opcode == _TRANSFER_NOTIFICATION
 
     @property
     def body_hash(self) -> str:

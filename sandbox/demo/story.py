@@ -137,7 +137,10 @@ class Story:
             f"/channels/{self.channel_id}/pricing",
             {"format": "STANDARD", "priceNano": str(PRICE_NANO)},
         )
-        self._oleg.put("/profile/payout-address", {"address": self.owner_wallet.raw_address})
+        self._oleg.put(
+            "/profile/payout-address",
+            {"address": self.owner_wallet.raw_address, "typedByHand": True},
+        )
 
     def _offer(self) -> None:
         deal = self._anna.post(
@@ -167,7 +170,7 @@ class Story:
     def _pay(self) -> None:
         self._anna.put(
             f"/deals/{self.deal_id}/refund-address",
-            {"address": self.advertiser_wallet.raw_address},
+            {"address": self.advertiser_wallet.raw_address, "typedByHand": True},
         )
         deposit = self._anna.get(f"/deals/{self.deal_id}/deposit")
         self._address = deposit["address"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
+from django.db.models import CharField, TextField
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
@@ -71,10 +76,37 @@ def test_an_id_is_compared_as_what_it_is() -> None:
     assert "UPPER" not in str(found.query)
 
 
+TERMS = ["42", str(uuid.UUID(int=7)), "anything else", "9" * 30]
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_no_page_of_the_product_compares_as_text_what_is_none(term: str) -> None:
+    columns = {
+        (model._meta.db_table, field.column): field
+        for model in apps.get_models()
+        for field in model._meta.concrete_fields
+    }
+    for model, page in admin.site._registry.items():
+        if isinstance(page, ReadOnlyAdmin):
+            rows = model._default_manager.all()
+            found, _ = page.get_search_results(RequestFactory().get("/"), rows, term)
+            with suppress(EmptyResultSet):
+                for place in re.findall(r'"(\w+)"\."(\w+)"::', str(found.query)):
+                    assert isinstance(columns[place], CharField | TextField), (page, place)
+
+
 def test_every_page_of_the_product_searches_without_a_fault(olga: Client) -> None:
     for model, page in admin.site._registry.items():
         if isinstance(page, ReadOnlyAdmin) and page.search_fields:
-            for term in ("42", str(uuid.UUID(int=7)), "anything else", "9" * 30):
+            for term in TERMS:
                 path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
                 assert olga.get(path, {"q": term}).status_code == 200, (path, term)
     assert TelegramUser in admin.site._registry
+
+
+def test_the_search_box_finds_pages(olga: Client) -> None:
+    for _ in range(2):
+        answer = olga.get("/admin/search/", {"s": "telegram users"})
+
+        assert answer.status_code == 200
+        assert "/admin/accounts/telegramuser/" in answer.content.decode()

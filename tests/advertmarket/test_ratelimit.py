@@ -8,16 +8,14 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from advertmarket import state
 from advertmarket.ratelimit import RedisAway, take, try_take
+from advertmarket.state import redis_state
+from tests.redis_elsewhere import state_at
 
 
 @pytest.fixture
-def redis_away(settings: Settings) -> object:
-    settings.REDIS_STATE_URL = "redis://127.0.0.1:9/0"
-    state.redis_state.cache_clear()
-    yield
-    state.redis_state.cache_clear()
+def redis_away(settings: Settings) -> None:
+    state_at(settings, "redis://127.0.0.1:9/0")
 
 
 def test_the_burst_goes_then_one_waits_for_the_next() -> None:
@@ -48,7 +46,7 @@ def test_what_is_left_is_told() -> None:
 def test_a_key_goes_when_its_bucket_is_full_again() -> None:
     take("a", rate_per_s=10, burst=5)
 
-    assert 0 < state.redis_state().pttl("limit:a") <= 100
+    assert 0 < redis_state().pttl("limit:a") <= 100
 
 
 def test_the_rate_holds_over_many_threads() -> None:

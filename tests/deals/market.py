@@ -42,7 +42,7 @@ SYSTEM = Actor.system("test")
 PRICE_NANO = 50 * NANO_PER_TON
 REFUND_ADDRESS = "0:" + "ab" * 32
 
-Command = Callable[..., None]
+Command = Callable[..., object]
 _channel_ids = itertools.count(-1_003_000_000_001, -1)
 
 TEXT = Draft(
@@ -208,6 +208,7 @@ class FundedMarket(Market):
                 user_id=OLEG,
                 address=self.bank.owner.raw_address,
                 comment="",
+                typed_by_hand=True,
                 actor=OWNER,
                 at=timezone.now(),
             )

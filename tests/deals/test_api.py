@@ -13,11 +13,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from advertmarket.ton_address import friendly_address
 from channels import services as channel_services
 from deals import services
 from deals.delivery.draft import Draft
 from deals.models import Brief, Deal, Hold
 from deals.moves import hold, lock
+from tests.accounts.wallets import ProvingWallet, prove
 from tests.advertmarket.conftest import sign_in
 
 from .market import (
@@ -375,9 +377,20 @@ def test_the_deposit_is_shown_with_link_and_qr(funded_market: FundedMarket) -> N
         "INVALID_TON_ADDRESS",
     )
 
-    given = call(anna, "put", f"{path}/refund-address", {"address": REFUND_ADDRESS})
+    address = {"address": REFUND_ADDRESS}
+    assert code(call(anna, "put", f"{path}/refund-address", address)) == (409, "ADDRESS_NOT_PROVED")
+    assert code(call(anna, "get", f"{path}/deposit")) == (409, "REFUND_ADDRESS_REQUIRED")
 
-    assert given.status_code == 204
+    given = call(anna, "put", f"{path}/refund-address", {**address, "typedByHand": True})
+
+    assert given.status_code == 200
+    assert given.json() == {
+        "address": friendly_address(REFUND_ADDRESS, network="testnet"),
+        "comment": "",
+        "proved": False,
+        "provedAt": None,
+        "warning": "Typed by hand, not proved: money sent to a wrong address is lost.",
+    }
     shown = call(anna, "get", f"{path}/deposit").json()
     assert shown["amountNano"] == "50000000000"
     assert shown["link"] == f"ton://transfer/{shown['address']}?amount=50000000000"
@@ -386,6 +399,21 @@ def test_the_deposit_is_shown_with_link_and_qr(funded_market: FundedMarket) -> N
     escrow = call(sign_in(OLEG), "get", f"{path}/escrow").json()
     assert (escrow["state"], escrow["fundedNano"], escrow["payout"]) == ("AWAITING", None, None)
     assert shown["address"] not in str(escrow)
+
+
+def test_a_refund_address_that_was_proved_needs_no_confirmation(
+    funded_market: FundedMarket,
+) -> None:
+    deal_id = funded_market.awaiting_payment()
+    wallet, at = ProvingWallet("anna"), timezone.now()
+    prove(wallet, user_id=ANNA, at=at)
+
+    address = {"address": wallet.raw_address, "comment": "memo"}
+    given = call(sign_in(ANNA), "put", f"/deals/{deal_id}/refund-address", address).json()
+
+    assert given["address"] == friendly_address(wallet.raw_address, network="testnet")
+    assert (given["proved"], given["warning"], given["comment"]) == (True, "", "memo")
+    assert given["provedAt"] == at.isoformat().replace("+00:00", "Z")
 
 
 def test_before_the_address_there_is_nothing_to_pay(market: Market, anna: Client) -> None:

@@ -41,6 +41,7 @@ def give_refund_address(market: FundedMarket, deal_id: object) -> None:
         ADVERTISER,
         address=REFUND_ADDRESS,
         comment="memo",
+        typed_by_hand=True,
     )
 
 
@@ -103,7 +104,12 @@ def test_only_the_advertiser_learns_where_to_pay(funded_market: FundedMarket) ->
     for actor, error in ((OWNER, NotAllowed), (OUTSIDER, DealNotFound)):
         with nothing_changes(), pytest.raises(error):
             funded_market.do(
-                services.set_refund_address, deal_id, actor, address=REFUND_ADDRESS, comment=""
+                services.set_refund_address,
+                deal_id,
+                actor,
+                address=REFUND_ADDRESS,
+                comment="",
+                typed_by_hand=True,
             )
 
 
@@ -112,7 +118,12 @@ def test_an_address_with_a_typo_is_refused(funded_market: FundedMarket) -> None:
 
     with nothing_changes(), pytest.raises(InvalidTonAddress):
         funded_market.do(
-            services.set_refund_address, deal_id, ADVERTISER, address="UQ-typo", comment=""
+            services.set_refund_address,
+            deal_id,
+            ADVERTISER,
+            address="UQ-typo",
+            comment="",
+            typed_by_hand=True,
         )
     assert not payments.refund_destination_given(deal_id)
 

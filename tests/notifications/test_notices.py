@@ -23,6 +23,7 @@ from notifications.catalogue import NOTICES
 from notifications.models import Delivery
 from notifications.services import tell
 from payments.events import SettlementConfirmed
+from tests.accounts.wallets import ProvingWallet, prove
 from tests.notifications.life import (
     ADVERTISER,
     ANNA,
@@ -143,7 +144,9 @@ def test_changed_payout_address_is_told_as_about_money(deal_id: UUID) -> None:
     with transaction.atomic():
         at = timezone.now()
         for address, when in ((ADDRESS, at), (OTHER_ADDRESS, at + timedelta(seconds=1))):
-            accounts.set_payout_address(user_id=ANNA, address=address, actor=ADVERTISER, at=when)
+            accounts.set_payout_address(
+                user_id=ANNA, address=address, typed_by_hand=True, actor=ADVERTISER, at=when
+            )
 
     tell_all()
 
@@ -154,6 +157,30 @@ def test_changed_payout_address_is_told_as_about_money(deal_id: UUID) -> None:
     assert changed.buttons[0][0]["url"] == "https://t.me/advertmarket_bot?startapp=profile"
     assert first.about_money
     assert changed.about_money
+
+
+@pytest.mark.parametrize("proved", [True, False])
+def test_a_payout_address_that_is_not_proved_is_told_with_a_warning(
+    deal_id: UUID, proved: bool
+) -> None:
+    at = timezone.now()
+    wallet = ProvingWallet("anna")
+    with transaction.atomic():
+        if proved:
+            prove(wallet, user_id=ANNA, at=at)
+        accounts.set_payout_address(
+            user_id=ANNA,
+            address=wallet.raw_address,
+            typed_by_hand=not proved,
+            actor=ADVERTISER,
+            at=at,
+        )
+
+    tell_all()
+
+    (told,) = heard(ANNA)
+    assert ("money sent to a wrong address is lost" in told.text) is not proved
+    assert "write to support at once" in told.text
 
 
 @transaction.atomic

@@ -17,6 +17,7 @@ from advertmarket.messaging import kafka
 from ops import draining, health
 from ops.health import Probes
 from tests.database import Clone
+from tests.waiting import wait_until
 
 UP, DOWN = b'{"status":"UP"}', b'{"status":"DOWN"}'
 HEALTH, READINESS = "/actuator/health", "/actuator/health/readiness"
@@ -100,15 +101,21 @@ def test_a_missing_migration_makes_it_unready_but_not_unhealthy(committed_db: Cl
 
 
 def test_the_checks_need_no_connection_of_the_pool(committed_db: Clone) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
-        before = {row[0] for row in cursor.fetchall()}
+    before = clients()
 
     health.check_database()
 
+    wait_until(lambda: clients() <= before, what="the check's connection ends")
+
+
+def clients() -> set[int]:
+    """Who is connected to the database."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
-        assert {row[0] for row in cursor.fetchall()} <= before
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND backend_type = 'client backend'"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
 
 
 def test_draining_is_out_of_service_at_once_and_alive(

@@ -118,6 +118,7 @@ class Bank:
                 user_id=self.owner_id,
                 address=address or self.owner.raw_address,
                 comment=comment,
+                typed_by_hand=True,
                 actor=Actor.user(self.owner_id),
                 at=now,
             )

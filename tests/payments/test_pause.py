@@ -19,6 +19,7 @@ from payments.models import PauseEpoch
 from payments.pause import PayoutsPaused
 from sandbox.process import LOOPBACK, free_port
 from tests.database import Clone
+from tests.redis_elsewhere import state_at
 
 SYSTEM = Actor.system("test")
 
@@ -80,16 +81,12 @@ def test_a_redis_that_is_away_pauses_and_is_not_waited_for(
     confirmed: None, settings: Settings
 ) -> None:
     here = settings.REDIS_STATE_URL
-    settings.REDIS_STATE_URL = f"redis://{LOOPBACK}:{free_port()}/0"
-    redis_state.cache_clear()
+    state_at(settings, f"redis://{LOOPBACK}:{free_port()}/0")
     began = time.monotonic()
-    try:
-        assert pause.pause_reason() == "Redis cannot be read (ConnectionError)"
-        assert time.monotonic() - began < 1
-    finally:
-        settings.REDIS_STATE_URL = here
-        redis_state.cache_clear()
+    assert pause.pause_reason() == "Redis cannot be read (ConnectionError)"
+    assert time.monotonic() - began < 1
 
+    state_at(settings, here)
     assert pause.pause_reason() == ""
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts import vault
+from accounts.services import AddressNotProved
 from advertmarket.db import NoDatabaseTransaction
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.ton_address import InvalidTonAddress, friendly_address
@@ -153,7 +154,9 @@ def test_services_want_the_callers_database_transaction(bank: Bank) -> None:
 # --- where a refund would go ----------------------------------------------------------------------
 
 
-def give_refund_address(reference: UUID, address: str, comment: str = "") -> None:
+def give_refund_address(
+    reference: UUID, address: str, comment: str = "", *, typed_by_hand: bool = True
+) -> None:
     now = timezone.now()
     with transaction.atomic():
         accounts.get_or_create_user(
@@ -164,6 +167,7 @@ def give_refund_address(reference: UUID, address: str, comment: str = "") -> Non
             user_id=ADVERTISER_ID,
             address=address,
             comment=comment,
+            typed_by_hand=typed_by_hand,
             actor=ACTOR,
             at=now,
         )
@@ -182,7 +186,17 @@ def test_the_refund_address_is_kept_in_the_vault(bank: Bank) -> None:
     assert vault.read(user_id=ADVERTISER_ID, field=field) == {
         "address": wallet.raw_address,
         "comment": "memo",
+        "proved_at": None,
     }
+
+
+def test_a_refund_address_neither_proved_nor_typed_by_hand_is_refused(bank: Bank) -> None:
+    reference = bank.open_escrow()
+
+    with pytest.raises(AddressNotProved):
+        give_refund_address(reference, PersonsWallet("advertiser").raw_address, typed_by_hand=False)
+
+    assert not selectors.refund_destination_given(reference)
 
 
 def test_an_address_of_another_network_is_refused(bank: Bank) -> None:

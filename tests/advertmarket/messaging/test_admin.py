@@ -6,8 +6,9 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
-from django.db import transaction
-from django.test import Client
+from django.contrib import admin
+from django.db import connection, transaction
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from accounts.models import Operator
@@ -64,3 +65,13 @@ def test_nothing_can_be_changed(operator_client: Client) -> None:
         url = reverse(f"admin:messaging_processedevent_{action}", args=[row.pk])
         assert operator_client.post(url, {"post": "yes"}).status_code == 403
     assert ProcessedEvent.objects.count() == 1
+
+
+def test_a_deals_events_are_found_by_indexes() -> None:
+    found, _ = admin.site._registry[OutboxMessage].get_search_results(
+        RequestFactory().get("/"), OutboxMessage.objects.all(), str(uuid.UUID(int=7))
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # the table is empty
+
+    assert "Seq Scan" not in found.explain()

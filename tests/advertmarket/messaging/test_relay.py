@@ -21,7 +21,7 @@ from advertmarket.messaging import kafka, relay
 from advertmarket.messaging.envelope import Envelope, verify
 from advertmarket.messaging.models import OutboxMessage, ProcessedEvent
 from advertmarket.messaging.tasks import delete_old_rows
-from advertmarket.messaging.topics import Topic
+from advertmarket.messaging.topics import DAY_S, Topic
 from sandbox.services import Services
 from tests.advertmarket.messaging.app import Noted, say
 from tests.advertmarket.messaging.harness import configure, numbers, records, spawn, statuses
@@ -124,8 +124,10 @@ def test_a_broker_that_is_away_is_waited_for(own_broker: Services, topic: Topic)
 def test_while_the_broker_is_waited_for_nothing_is_locked(
     own_broker: Services, topic: Topic
 ) -> None:
-    own_broker.kill("kafka")
     say(uuid.uuid4(), 1)
+    relay.relay()
+    own_broker.kill("kafka")
+    say(uuid.uuid4(), 2)
     thread = threading.Thread(target=relay_in_thread)
     thread.start()
     try:
@@ -226,6 +228,59 @@ def test_a_row_that_can_never_be_sent_fails_and_holds_its_lane_only(topic: Topic
     )
     relay.relay()
     assert numbers(topic.name, held) == [1, 2, 3]
+
+
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> Topic:
+    """A topic that nobody has created, and a relay that waits long where it waits."""
+    monkeypatch.setattr(relay, "_sender", kafka.Sender())
+    monkeypatch.setattr(relay, "CONFIRM_TIMEOUT_S", 30.0)
+    return Topic(f"test.absent.{uuid.uuid4().hex[:12]}", partitions=3, retention_s=DAY_S)
+
+
+def say_to(topic: Topic, deal_id: uuid.UUID, number: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Noted, "TOPIC", topic)
+        say(deal_id, number, key=f"{topic.name}:{deal_id}:{number}")
+
+
+@pytest.mark.timeout(25)  # less than the relay would wait
+def test_a_topic_that_does_not_exist_keeps_no_other_waiting(
+    topic: Topic, absent: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "BATCH_SIZE", 2)
+    deal_id = uuid.uuid4()
+    for number in range(5):
+        say_to(absent, deal_id, number)
+    for number in range(5):
+        say(deal_id, number)
+    relay.relay()
+    say(deal_id, 5)
+    relay.relay()
+
+    assert numbers(topic.name, deal_id) == [0, 1, 2, 3, 4, 5]
+    waiting = OutboxMessage.objects.filter(topic=absent.name)
+    assert set(waiting.values_list("status", "attempts", "error")) == {("PENDING", 0, "")}
+    assert set(OutboxMessage.objects.filter(topic=topic.name).values_list("status")) == {
+        ("DELIVERED",)
+    }
+
+
+@pytest.mark.timeout(25)
+def test_what_waited_for_its_topic_is_sent_in_order_once_it_exists(
+    topic: Topic, absent: Topic
+) -> None:
+    deal_id = uuid.uuid4()
+    say_to(absent, deal_id, 1)
+    say_to(absent, deal_id, 2)
+    relay.relay()
+    assert statuses() == ["PENDING"] * 2
+
+    kafka.create_topics([absent])
+    relay.relay()
+
+    assert statuses() == ["DELIVERED"] * 2
+    assert numbers(absent.name, deal_id) == [1, 2]
 
 
 @pytest.mark.kafka

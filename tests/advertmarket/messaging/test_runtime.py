@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import shutil
 import signal
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ from django.db import connection
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
-from advertmarket.messaging import heartbeat, kafka, relay
+from advertmarket.messaging import heartbeat, kafka, relay, runtime
 from advertmarket.messaging.models import DeadLetter, OutboxMessage, ProcessedEvent
 from advertmarket.messaging.topics import Topic
 from advertmarket.state import redis_state
@@ -208,6 +210,59 @@ def test_a_failing_record_holds_its_partition_only(topic: Topic, group: str) -> 
 
     assert not DeadLetter.objects.exists()
     assert redis_state().get(f"worker:{group}:{heartbeat.instance()}") is None
+
+
+class Clock:
+    """The runtime's clock, which can be put forward."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+
+def test_a_record_that_fails_for_ten_minutes_pages_once(
+    topic: Topic, group: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(runtime, "time", clock)
+    deal_id = uuid.uuid4()
+    obstacle(0)
+    say(deal_id, 0, "stumble")
+    relay.relay()
+    (record,) = records(topic.name)
+    place = {"group": group, "topic": topic.name, "partition": str(record.partition)}
+
+    def attempts() -> int:
+        return sum(" failed: RuntimeError" in message for message in caplog.messages)
+
+    def pages() -> list[str]:
+        return [r.getMessage() for r in caplog.records if r.levelno == logging.CRITICAL]
+
+    def put_forward(seconds: float) -> None:
+        """Have the next attempt come, and fail, at once."""
+        before = attempts()
+        clock.ahead_s += seconds
+        wait_until(lambda: attempts() > before)
+
+    with working(group):
+        wait_until(lambda: attempts() == 1)
+        put_forward(590)
+        assert pages() == []
+        put_forward(60)
+        page = f"{group}: {record.place} stands still"
+        assert wait_until(pages) == [page]
+        wait_until(lambda: (metric("kafka_consumer_stalled_seconds", **place) or 0) > 600)
+        put_forward(600)
+        put_forward(60)
+        assert pages() == [page]
+        clear_obstacles()
+        clock.ahead_s += 60
+        wait_until(effects)
+        wait_until(lambda: metric("kafka_consumer_stalled_seconds", **place) == 0)
+
+    assert effects() == [(deal_id, 0)]
+    assert not DeadLetter.objects.exists()
 
 
 def test_ten_dead_letters_in_a_row_stop_the_group(topic: Topic, group: str) -> None:

@@ -198,16 +198,36 @@ def test_money_that_waited_goes_out_when_the_person_is_back(spy: Spy, clock: Clo
     assert list(states) == ["PENDING", "UNREACHABLE", "PENDING"]
 
 
-def test_handled_updates_go_after_48_hours_and_failed_ones_stay(spy: Spy, clock: Clock) -> None:
+def test_handled_updates_go_after_48_hours_and_pending_ones_stay(spy: Spy, clock: Clock) -> None:
     come(1, "done", clock)
     handle_all(clock)
     come(2, "pending", clock)
 
     clock.move(hours=47)
     with transaction.atomic():
-        assert inbox.forget_handled(at=clock()) == 0
+        assert inbox.forget_old(at=clock()) == 0
     clock.move(hours=2)
     with transaction.atomic():
-        assert inbox.forget_handled(at=clock()) == 1
+        assert inbox.forget_old(at=clock()) == 1
 
     assert Update.objects.get().id == 2
+
+
+def test_updates_set_aside_go_after_30_days(spy: Spy, clock: Clock) -> None:
+    def fail(_update: Incoming) -> None:
+        raise ZeroDivisionError
+
+    spy.then = fail
+    come(1, "bad", clock)
+    for _ in range(5):
+        handle_all(clock)
+        clock.move(minutes=3)
+    assert Update.objects.get().state == "SET_ASIDE"
+
+    clock.move(days=29)
+    with transaction.atomic():
+        assert inbox.forget_old(at=clock()) == 0
+    clock.move(days=1)
+    with transaction.atomic():
+        assert inbox.forget_old(at=clock()) == 1
+    assert not Update.objects.exists()

@@ -217,19 +217,39 @@ def test_several_workers_send_each_message_once(telegram: Telegram, clock: Clock
     assert set(OutgoingMessage.objects.values_list("state", "attempts")) == {("SENT", 1)}
 
 
-def test_sent_messages_are_kept_for_30_days_and_unsent_ones_longer(
+def test_messages_are_kept_for_30_days_and_those_about_money_that_were_not_sent_for_90(
     telegram: Telegram, clock: Clock
 ) -> None:
-    say("sent", clock)
-    say("<b", clock)
+    def forget() -> int:
+        with transaction.atomic():
+            return outgoing.forget_old(at=clock())
+
+    def unsent(state: str) -> list[str]:
+        return list(OutgoingMessage.objects.filter(state=state).values_list("text", flat=True))
+
+    for about_money in (False, True):
+        say("sent", clock, about_money=about_money)
+        say(f"<b{about_money}", clock, about_money=about_money)
+        say(f"closed {about_money}", clock, chat_id=OLEG, about_money=about_money)
+    telegram.block(OLEG)
+    outgoing.send_due(clock=clock)
+    assert texts(telegram) == ["sent", "sent"]
+
+    clock.move(days=29)
+    assert forget() == 0
+    telegram.fault("sendMessage", times=1, code=500)
+    say("pending", clock, about_money=True)
+    clock.move(days=2)
     outgoing.send_due(clock=clock)
 
-    clock.move(days=31)
-    with transaction.atomic():
-        assert outgoing.forget_sent(at=clock()) == 1
+    assert forget() == 4
+    assert (unsent("FAILED"), unsent("UNREACHABLE")) == (["<bTrue"], ["closed True"])
 
-    assert [row.text for row in OutgoingMessage.objects.all()] == ["<b"]
-    assert connection.in_atomic_block is False
+    clock.move(days=58)
+    assert forget() == 0
+    clock.move(days=2)
+    assert forget() == 2
+    assert unsent("PENDING") == ["pending"]
 
 
 def test_message_that_cannot_be_read_keeps_no_other_one_waiting(

@@ -34,5 +34,6 @@ class Command(BaseCommand):
         except TelegramError as error:
             raise CommandError(f"Telegram: {error}") from error
         self.stdout.write(
-            f"webhook {info.url}, updates {', '.join(ALLOWED_UPDATES)}, {info.pending} pending"
+            f"webhook {info.url}, updates {', '.join(ALLOWED_UPDATES)}, {info.pending} pending, "
+            f"last error: {info.last_error or 'none'}"
         )

@@ -1,0 +1,101 @@
+"""The deeds that operators may ask for, by name, with what each needs to know."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from advertmarket.actors import Actor
+
+P = TypeVar("P", bound="Payload")
+
+
+class Payload(BaseModel):
+    """Exactly what a deed is about; amounts in nanoTON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def amount_nano(self) -> int:
+        """Return the money at stake, for the limits of what one person may do alone."""
+        return 0
+
+
+class FourEyes(Enum):
+    """Whether a second person must agree."""
+
+    NEVER = "never"
+    ABOVE_LIMIT = "above a limit per deed, and per operator and day"
+    ALWAYS = "always"
+
+
+class Deed(Protocol):
+    """Does it, in the caller's database transaction."""
+
+    def __call__(
+        self, payload: Any, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+    ) -> None:
+        """Carry the payload out; `evidence` is what `look` found."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A kind of deed. `look` asks the chain beforehand, outside any database transaction."""
+
+    name: str
+    payload: type[Payload]
+    four_eyes: FourEyes
+    do: Deed
+    look: Callable[[Any], Any] | None
+
+
+_operations: dict[str, Operation] = {}
+
+
+def operation(
+    name: str,
+    payload: type[Payload],
+    *,
+    four_eyes: FourEyes = FourEyes.NEVER,
+    look: Callable[[Any], Any] | None = None,
+) -> Callable[[Deed], Deed]:
+    """Register a function as what `name` does."""
+
+    def register(do: Deed) -> Deed:
+        if name in _operations:
+            raise TypeError(f"operation {name} is registered twice")
+        _operations[name] = Operation(name, payload, four_eyes, do, look)
+        return do
+
+    return register
+
+
+def find(name: str) -> Operation:
+    """Return the operation of this name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    _discover()
+    return _operations[name]
+
+
+def all_operations() -> list[Operation]:
+    """Return every operation, by name."""
+    _discover()
+    return [_operations[name] for name in sorted(_operations)]
+
+
+@functools.cache
+def _discover() -> None:
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{package}.{module.name}")

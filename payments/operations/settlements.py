@@ -1,0 +1,259 @@
+"""Owed transfers that wait for an operator, or that one stops."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket.actors import Actor
+from advertmarket.errors import Code, DomainError
+from advertmarket.ton_address import parse_address
+from payments import ledger, services, settlements
+from payments.chart import PerDeal
+from payments.ledger import Line
+from payments.models import Escrow, Journal, Settlement, TonTransaction, Wallet
+from payments.ton import client
+from payments.ton.schema import ChainTransaction
+from payments.transfers import BETWEEN_OWN_WALLETS
+
+from .registry import FourEyes, Payload, operation
+
+_S = Settlement.State
+_STANDING = (_S.QUEUED, _S.HELD, _S.NEEDS_OPERATOR)
+_MORE_ATTEMPTS = 5
+
+
+class NotAsItStands(DomainError):
+    """The settlement's state does not allow this."""
+
+    code: ClassVar[Code] = Code.INVALID_STATE_TRANSITION
+    message = _("This transfer is {state}: {problem}.")
+
+
+class NotSeenOnChain(DomainError):
+    """The chain does not show what the operator says."""
+
+    code: ClassVar[Code] = Code.INVALID_STATE_TRANSITION
+    message = _("The chain does not show that the recipient has it.")
+
+
+class NotADestination(DomainError):
+    """The address is one of the platform's own."""
+
+    code: ClassVar[Code] = Code.INVALID_TON_ADDRESS
+    message = _("This address is one of our own wallets.")
+
+
+class ASettlement(Payload):
+    """An owed transfer, and what is owed, as the operator saw it."""
+
+    settlement_id: UUID
+    nano: int
+
+    def amount_nano(self) -> int:
+        """Return what is owed."""
+        return self.nano
+
+
+class ADestination(ASettlement):
+    """Where an owed transfer goes instead."""
+
+    address: str
+    comment: str = ""
+
+
+@operation("settlement.hold", ASettlement)
+def hold(
+    payload: ASettlement, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+) -> None:
+    """Keep it from being signed.
+
+    Raises:
+        NotAsItStands: it may be on its way already.
+    """
+    settlement = _lock_standing(payload)
+    settlements.hold(settlement=settlement, reason=f"an operator: {reason}"[:300], at=at)
+
+
+@operation("settlement.release", ASettlement, four_eyes=FourEyes.ABOVE_LIMIT)
+def release(
+    payload: ASettlement, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+) -> None:
+    """Let a held one go out: a bounced one again, or an overpayment that somebody judged.
+
+    Raises:
+        NotAsItStands: it is not held.
+    """
+    settlement = _lock(payload)
+    if settlement.state != _S.HELD:
+        raise NotAsItStands(state=settlement.state, problem=_("it is not held"))
+    settlements.requeue(settlement=settlement, more_attempts=_MORE_ATTEMPTS, at=at)
+
+
+@operation("settlement.retry", ASettlement)
+def retry(
+    payload: ASettlement, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+) -> None:
+    """Try again at once what waits, or what was given up.
+
+    Raises:
+        NotAsItStands: it is held, over, or on its way.
+    """
+    settlement = _lock_standing(payload)
+    if settlement.state == _S.HELD:
+        raise NotAsItStands(state=settlement.state, problem=_("release it instead"))
+    settlements.requeue(settlement=settlement, more_attempts=_MORE_ATTEMPTS, at=at)
+
+
+def _find_receipt(payload: ASettlement) -> ChainTransaction | None:
+    landed = _landed(payload.settlement_id)
+    return client.reading().received(landed.out_msg_hash) if landed else None
+
+
+@operation("settlement.confirm", ASettlement, four_eyes=FourEyes.ALWAYS, look=_find_receipt)
+def confirm(
+    payload: ASettlement,
+    *,
+    evidence: ChainTransaction | None,
+    reason: str,
+    actor: Actor,
+    at: dt.datetime,
+) -> None:
+    """End one that the recipient has, as the chain itself shows.
+
+    Raises:
+        NotSeenOnChain: it has not landed, or the recipient's side is missing or bounced.
+    """
+    settlement = _lock(payload)
+    landed = _landed(settlement.pk)
+    if (
+        landed is None
+        or evidence is None
+        or evidence.in_msg is None
+        or evidence.in_msg.hash != landed.out_msg_hash
+        or evidence.account != landed.destination
+        or evidence.bounced_back
+    ):
+        raise NotSeenOnChain
+    settlements.confirm(settlement=settlement, attempt=landed, at=at)
+
+
+@operation("settlement.change_destination", ADestination, four_eyes=FourEyes.ALWAYS)
+def change_destination(
+    payload: ADestination, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+) -> None:
+    """Send it to another address than its payee's; it stays held or queued as it is.
+
+    Raises:
+        NotAsItStands: it may be on its way already, or goes between our own wallets.
+        NotADestination, InvalidTonAddress: the address cannot be used.
+    """
+    settlement = _lock_standing(payload)
+    if settlement.kind in BETWEEN_OWN_WALLETS:
+        raise NotAsItStands(state=settlement.state, problem=_("it goes to a wallet of ours"))
+    address = parse_address(payload.address, network=settings.TON_NETWORK)
+    if Wallet.objects.filter(address=address).exists():
+        raise NotADestination
+    settlement.destination, settlement.comment = address, payload.comment
+    settlement.save(update_fields=["destination", "comment"])
+
+
+@operation("settlement.cancel_into_refund", ASettlement, four_eyes=FourEyes.ALWAYS)
+def cancel_into_refund(
+    payload: ASettlement, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+) -> None:
+    """Give the money of a payout that cannot be paid back to the advertiser, commission and all.
+
+    Raises:
+        NotAsItStands: no payout, or it may be on its way; or a refund of the deal is under way.
+    """
+    reference = Settlement.objects.values_list("reference", flat=True).get(pk=payload.settlement_id)
+    escrow = services.lock_escrow(reference)
+    settlement = _lock_standing(payload)
+    if settlement.kind != Settlement.Kind.PAYOUT:
+        raise NotAsItStands(state=settlement.state, problem=_("it is no payout"))
+    refunds = Settlement.objects.filter(reference=reference, kind=Settlement.Kind.REFUND)
+    if refunds.exclude(state__in=Settlement.OVER).exists():
+        raise NotAsItStands(state=settlement.state, problem=_("a refund is under way"))
+    owed = PerDeal.REFUND_PENDING.of(reference)
+    commission = PerDeal.COMMISSION.of(reference)
+    lines = [Line(PerDeal.OWNER_PENDING.of(reference), owed, settlement.amount_nano)]
+    if commission_nano := ledger.balance(commission):
+        lines.append(Line(commission, owed, commission_nano))
+    ledger.post(
+        kind=Journal.Kind.UNCLAIMED_REFUND,
+        key=f"unclaimed:{reference}",
+        lines=lines,
+        actor=actor,
+        at=at,
+    )
+    escrow.state = Escrow.State.REFUNDED
+    escrow.save(update_fields=["state"])
+    settlements.owe(
+        kind=Settlement.Kind.REFUND,
+        reference=reference,
+        wallet=escrow.wallet,
+        payee_id=escrow.refund_user_id,
+        amount_nano=settlement.amount_nano + commission_nano,
+        at=at,
+    )
+    settlements.cancel(settlement=settlement, why="an operator gave it back", at=at)
+
+
+@operation("settlement.extend_unclaimed", ASettlement)
+def extend_unclaimed(
+    payload: ASettlement, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+) -> None:
+    """Give the payee of an unclaimed payout its thirty days anew.
+
+    Raises:
+        NotAsItStands: it does not wait for an address.
+    """
+    settlement = _lock_standing(payload)
+    if settlement.unclaimed_since_at is None:
+        raise NotAsItStands(state=settlement.state, problem=_("it does not wait for an address"))
+    settlement.unclaimed_since_at, settlement.reminded_day = at, 0
+    settlement.save(update_fields=["unclaimed_since_at", "reminded_day"])
+
+
+@operation("settlement.write_off", ASettlement, four_eyes=FourEyes.ALWAYS)
+def write_off(
+    payload: ASettlement, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+) -> None:
+    """Give up a refund that nobody can receive; the money stays the platform's, visibly.
+
+    Raises:
+        NotAsItStands: it may be on its way, or it is a payout (which is refunded instead).
+    """
+    settlement = _lock_standing(payload)
+    if settlement.kind == Settlement.Kind.PAYOUT:
+        raise NotAsItStands(state=settlement.state, problem=_("cancel it into a refund"))
+    settlements.write_off(settlement=settlement, actor=actor, at=at)
+
+
+def _landed(settlement_id: UUID) -> TonTransaction | None:
+    return TonTransaction.objects.filter(
+        settlement_id=settlement_id, state=TonTransaction.State.LANDED
+    ).first()
+
+
+def _lock(payload: ASettlement) -> Settlement:
+    """Lock the wallet, then the settlement, as every signature does."""
+    wallet_id = Settlement.objects.values_list("wallet_id", flat=True).get(pk=payload.settlement_id)
+    Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
+    settlement = Settlement.objects.select_for_update(no_key=True).get(pk=payload.settlement_id)
+    if settlement.amount_nano != payload.nano:
+        raise NotAsItStands(state=settlement.state, problem=_("the amount is another"))
+    return settlement
+
+
+def _lock_standing(payload: ASettlement) -> Settlement:
+    settlement = _lock(payload)
+    live = settlement.chain_transactions.filter(state__in=TonTransaction.LIVE)
+    if settlement.state not in _STANDING or live.exists():
+        raise NotAsItStands(state=settlement.state, problem=_("it is over, or on its way"))
+    return settlement

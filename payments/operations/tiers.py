@@ -1,0 +1,56 @@
+"""The commission that new deals bear."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, ClassVar
+
+from django.utils.translation import gettext_lazy as _
+from pydantic import Field
+
+from advertmarket.actors import Actor
+from advertmarket.errors import Code, DomainError
+from payments.models import CommissionTier
+
+from .registry import FourEyes, Payload, operation
+
+
+class TiersOverlap(DomainError):
+    """Two tiers cover one price, or a tier covers none."""
+
+    code: ClassVar[Code] = Code.VALIDATION_FAILED
+    message = _("Tiers must not overlap, and each must cover a price.")
+
+
+class Tier(Payload):
+    """The rate, in basis points, of prices from `min_nano` up to below `max_nano`."""
+
+    min_nano: int = Field(ge=0)
+    max_nano: int | None = None
+    rate_bp: int = Field(ge=0, le=5_000)
+
+
+class Tiers(Payload):
+    """All tiers; a price that none covers bears the fallback."""
+
+    tiers: list[Tier]
+
+
+@operation("commission.set_tiers", Tiers, four_eyes=FourEyes.ALWAYS)
+def set_tiers(payload: Tiers, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime) -> None:
+    """Replace the tiers. Deals keep the rate that they were made with.
+
+    Raises:
+        TiersOverlap: it is not clear what a price bears.
+    """
+    ordered = sorted(payload.tiers, key=lambda tier: tier.min_nano)
+    for tier, following in zip(ordered, [*ordered[1:], None], strict=True):
+        is_empty = tier.max_nano is not None and tier.max_nano <= tier.min_nano
+        overlaps = following and (tier.max_nano is None or tier.max_nano > following.min_nano)
+        if is_empty or overlaps:
+            raise TiersOverlap
+    CommissionTier.objects.all().delete()
+    CommissionTier.objects.bulk_create(
+        CommissionTier(min_nano=tier.min_nano, max_nano=tier.max_nano, rate_bp=tier.rate_bp)
+        for tier in ordered
+    )

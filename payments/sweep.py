@@ -1,0 +1,56 @@
+"""The commission of deals that are over, brought from their wallets to the treasury."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from django.db import connection
+
+from advertmarket.db import requires_transaction
+
+from . import settlements
+from .chart import DEBTS, PerDeal
+from .ledger import balance
+from .models import Escrow, Settlement, Wallet
+from .tiers import DUST_NANO
+from .wallets import TREASURY
+
+_SWEEPABLE = """
+SELECT escrow.reference FROM escrows escrow
+  JOIN account_balances commission ON commission.code = 'COMMISSION:' || escrow.reference
+ WHERE commission.balance_nano > %s
+   AND NOT EXISTS (SELECT FROM settlements open WHERE open.reference = escrow.reference
+                      AND open.state NOT IN ('CONFIRMED', 'CANCELLED'))
+ ORDER BY escrow.ended_at
+"""
+
+
+def sweepable() -> list[UUID]:
+    """Return the deals whose commission is worth bringing in and who owe nothing else."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SWEEPABLE, [DUST_NANO])
+        return [reference for (reference,) in cursor.fetchall()]
+
+
+@requires_transaction
+def owe_sweep(*, reference: UUID, at: dt.datetime) -> None:
+    """Owe a deal's commission to the treasury, unless the deal owes something by now."""
+    escrow = (
+        Escrow.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("wallet")
+        .get(reference=reference)
+    )
+    nano = balance(PerDeal.COMMISSION.of(reference))
+    is_open = Settlement.objects.filter(reference=reference).exclude(state__in=Settlement.OVER)
+    owes = any(balance(kind.of(reference)) for kind in DEBTS)
+    if nano <= DUST_NANO or owes or is_open.exists():
+        return
+    settlements.owe(
+        kind=Settlement.Kind.COMMISSION_SWEEP,
+        reference=reference,
+        wallet=escrow.wallet,
+        destination=Wallet.objects.values_list("address", flat=True).get(subwallet=TREASURY),
+        amount_nano=nano,
+        at=at,
+    )
