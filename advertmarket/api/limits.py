@@ -32,6 +32,7 @@ DEALS_READ = Limit("deals-read", per_minute=60)
 DEALS_WRITE = Limit("deals-write", per_minute=20)
 CHANNEL_SEARCH = Limit("channel-search", per_minute=30)
 CREATIVE = Limit("creative", per_minute=10)
+DISPUTE = Limit("dispute", per_minute=5)
 
 
 @dataclass(frozen=True)
