@@ -13,6 +13,7 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket.actors import Actor
+from advertmarket.audit import services as audit
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from deals.lifecycle import DISPUTE_S, Action, Status
@@ -101,6 +102,17 @@ def open_dispute(
         opened_at=at,
         due_at=at + scaled(DISPUTE_S),
     )
+    if actor.kind == "operator":
+        audit.record(
+            actor=actor,
+            action="dispute.opened",
+            object_type="deal",
+            object_id=str(deal_id),
+            before={"status": moved.source},
+            after={"reason": reason},
+            reason=statement,
+            at=at,
+        )
     if statement:
         kind = Kind.TEXT if actor.kind == "user" else Kind.SYSTEM_CHECK
         _add(dispute, kind, statement, actor, at)
@@ -170,6 +182,16 @@ def decide_dispute(
     dispute.state, dispute.decision, dispute.owner_bp = Dispute.State.DECIDED, decision, owner_bp
     dispute.decision_reason, dispute.decided_by, dispute.decided_at = reason, str(actor), at
     dispute.save()
+    audit.record(
+        actor=actor,
+        action="dispute.decided",
+        object_type="deal",
+        object_id=str(deal_id),
+        before=None,
+        after={"decision": decision, "owner_bp": owner_bp},
+        reason=reason,
+        at=at,
+    )
     _owe(deal, decision, owner_bp, actor, at)
 
 

@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from deals.models import Deal
+from deals.models import Deal, Dispute
 
-from .market import LiveMarket
+from .market import OWNER, LiveMarket
 
 
 @pytest.fixture
@@ -33,6 +33,22 @@ def test_a_deals_page_shows_history_money_ad_and_looks(
         *("OWNER_PENDING: 45", "COMMISSION: 5", "RELEASED", "https://example.com/order"),
     ):
         assert shown in page, shown
+
+
+def test_a_disputes_page_shows_evidence_and_a_split(
+    live_market: LiveMarket, operator: Client
+) -> None:
+    deal_id = live_market.published()
+    live_market.dispute(deal_id, OWNER, "OTHER", "They never answer")
+    dispute = Dispute.objects.get()
+
+    page = operator.get(f"/admin/deals/dispute/{dispute.pk}/change/").content.decode()
+    listed = operator.get("/admin/deals/dispute/", {"q": str(deal_id)}).content.decode()
+
+    for shown in ("They never answer", "1000 базисных пунктов: владелец 4.5, комиссия 0.5"):
+        assert shown in page, shown
+    assert str(deal_id) in listed
+    assert operator.post(f"/admin/deals/dispute/{dispute.pk}/change/", {}).status_code == 403
 
 
 def test_nobody_edits_a_deal(live_market: LiveMarket, operator: Client) -> None:

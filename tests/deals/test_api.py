@@ -300,6 +300,61 @@ def test_the_wrong_side_is_403_and_the_wrong_state_409(
     assert (body["currentStatus"], body["requestedTransition"]) == ("OFFER_PENDING", "SCHEDULE")
 
 
+def test_a_dispute_over_http(funded_market: FundedMarket) -> None:
+    deal_id = funded_market.submitted()
+    anna, oleg, path = sign_in(ANNA), sign_in(OLEG), f"/deals/{deal_id}/dispute"
+    assert code(call(oleg, "get", path)) == (404, "NOT_FOUND")
+    wanted = {"reason": "QUALITY", "statement": "Not what I asked for"}
+
+    opened = call(anna, "post", path, wanted)
+
+    assert opened.status_code == 201, opened.content
+    assert code(call(oleg, "post", path, wanted)) == (409, "DISPUTE_ALREADY_EXISTS")
+    shown = call(oleg, "post", f"{path}/evidence", {"kind": "LINK", "content": "https://a.example"})
+    assert shown.status_code == 201, shown.content
+    body = shown.json()
+    assert (body["state"], body["reason"], body["openedBy"]) == ("OPEN", "QUALITY", "advertiser")
+    assert (body["decision"], body["ownerBp"], body["decidedAt"]) == ("", None, None)
+    assert [(one["kind"], one["content"], one["addedBy"]) for one in body["evidence"]] == [
+        ("TEXT", "Not what I asked for", "advertiser"),
+        ("LINK", "https://a.example", "owner"),
+    ]
+    assert call(anna, "get", path).json() == body
+    deal = call(anna, "get", f"/deals/{deal_id}").json()
+    assert (deal["status"], deal["actions"]) == ("DISPUTED", [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"reason": "QUALITY"},
+        {"reason": "NOT_APPROVED", "statement": "x"},
+        {"reason": "QUALITY", "statement": "x" * 1001},
+    ],
+)
+def test_a_malformed_dispute_is_refused(
+    market: Market, anna: Client, body: dict[str, object]
+) -> None:
+    deal_id = market.offer()
+
+    with nothing_changes():
+        answer = call(anna, "post", f"/deals/{deal_id}/dispute", body)
+    assert code(answer) == (400, "VALIDATION_FAILED")
+
+
+def test_a_paid_deal_is_cancelled_by_both_over_http(funded_market: FundedMarket) -> None:
+    deal_id = funded_market.funded()
+    anna, oleg, path = sign_in(ANNA), sign_in(OLEG), f"/deals/{deal_id}"
+
+    asked = call(oleg, "post", f"{path}/cancel", {"reason": "no time"}).json()
+    assert (asked["status"], asked["cancelAskedBy"]) == ("FUNDED", "owner")
+    assert call(anna, "get", path).json()["actions"] == ["AGREE_TO_CANCEL"]
+    agreed = call(anna, "post", f"{path}/cancel").json()
+
+    assert (agreed["status"], agreed["cancelAskedBy"]) == ("CANCELLED", "")
+
+
 def test_who_saw_an_earlier_version_decides_nothing(funded_market: FundedMarket) -> None:
     deal_id = funded_market.submitted()
     anna, path = sign_in(ANNA), f"/deals/{deal_id}"

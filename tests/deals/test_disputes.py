@@ -13,6 +13,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from advertmarket.actors import Actor
+from advertmarket.audit.models import AuditEntry
 from advertmarket.errors import Code, DomainError
 from deals import moves, sweeps
 from deals.disputes import selectors, services
@@ -161,6 +162,8 @@ def test_an_operator_disputes_whatever_is_paid(funded_market: FundedMarket, reac
 
     assert funded_market.disputed_for(deal_id) == "QUALITY"
     assert DisputeEvidence.objects.get().kind == "SYSTEM_CHECK"
+    entry = AuditEntry.objects.get(action="dispute.opened")
+    assert (entry.object_id, entry.reason) == (str(deal_id), OPEN["statement"])
 
 
 def test_a_held_deal_is_led_out_by_an_operators_dispute(live_market: LiveMarket) -> None:
@@ -320,6 +323,8 @@ def test_a_refund_gives_the_advertiser_all(disputed: UUID, funded_market: Funded
         decide(funded_market, disputed)
     assert funded_market.status(disputed) == "DISPUTED"
     assert owed(disputed) == [("REFUND", PRICE_NANO)]
+    entry = AuditEntry.objects.get(action="dispute.decided")
+    assert (entry.actor_id, entry.reason) == ("1", "The advertiser is right")
 
     funded_market.settle()
     with nothing_changes():

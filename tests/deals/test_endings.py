@@ -223,17 +223,25 @@ def test_a_rejected_deposit_cancels_the_deal_and_goes_back(
 
 def reject(deposit: Deposit) -> None:
     """An operator says no."""
-    operator = get_user_model().objects.create_user("op", password="long-enough-password")
-    permissions = Permission.objects.filter(codename="operate_money")
-    operator.user_permissions.set(permissions)
-    with transaction.atomic():
-        requests.ask(
-            name="deposit.reject",
-            payload={"deposit_id": deposit.pk, "nano": deposit.amount_nano},
-            reason="smells",
-            actor=Actor.operator(operator.pk),
-            at=timezone.now(),
-        )
+    ask("deposit.reject", {"deposit_id": deposit.pk, "nano": deposit.amount_nano})
+
+
+def operator(name: str) -> Actor:
+    """Somebody who may ask for deeds about money, and approve them."""
+    user = get_user_model().objects.create_user(name, password="long-enough-password")
+    codes = ["operate_money", "approve_money"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codes))
+    return Actor.operator(user.pk)
+
+
+@transaction.atomic
+def ask(name: str, payload: dict[str, object]) -> None:
+    """One operator asks for a deed, and another approves it where it takes two."""
+    asked = requests.ask(
+        name=name, payload=payload, reason="smells", actor=operator("one"), at=timezone.now()
+    )
+    if asked.state == asked.State.PENDING:
+        requests.approve(request_id=asked.pk, actor=operator("two"), at=timezone.now())
 
 
 def test_a_rejection_that_payments_does_not_know_of_is_refused(
@@ -305,6 +313,26 @@ def test_a_message_of_a_settled_escrow_leaves_what_is_over(funded_market: Funded
         funded_market.do(
             lambda *, deal_id, actor, at: consumers.settle_deal(event, at=at), deal_id, SYSTEM
         )
+
+
+def test_an_unclaimed_payout_that_operators_give_back_ends_the_deal_refunded(
+    live_market: LiveMarket,
+) -> None:
+    deal_id = live_market.published()
+    live_market.keep(deal_id)
+    live_market.bank.settle()  # Oleg has no payout address
+    payout = Settlement.objects.get(reference=deal_id)
+
+    ask(
+        "settlement.cancel_into_refund",
+        {"settlement_id": str(payout.pk), "nano": payout.amount_nano},
+    )
+    assert live_market.status(deal_id) == "DELIVERY_VERIFIED"
+    live_market.settle()
+
+    assert live_market.status(deal_id) == "REFUNDED"
+    assert live_market.events(deal_id)[-1] == "DEAL_REFUNDED"
+    assert PRICE_NANO - 20_000_000 < live_market.annas_nano() < PRICE_NANO
 
 
 def test_a_message_of_a_settlement_that_is_not_there_is_refused(

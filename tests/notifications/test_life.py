@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -9,13 +10,23 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.actors import Actor
+from advertmarket.messaging.events import Event
+from advertmarket.money import NANO_PER_TON
 from advertmarket.telegram.content import Media
-from deals import moves, services, sweeps
+from deals import endings, moves, services, sweeps
 from deals.delivery.content import Content
 from deals.delivery.draft import Draft
+from deals.disputes import services as disputes
 from deals.models import Hold
 from notifications.services import tell
-from payments.events import SettlementStuck
+from payments.events import (
+    DepositNeedsReview,
+    DepositOverpaid,
+    DepositPartial,
+    PayoutUnclaimed,
+    SettlementConfirmed,
+    SettlementStuck,
+)
 from tests.notifications.life import (
     ADVERTISER,
     ANNA,
@@ -120,6 +131,148 @@ def test_media_are_named_and_looked_at_in_the_app(funded: UUID) -> None:
     assert "📎 photo\nLook\n🔗 https://example.org/&lt;x&gt;\n[Buy] https://b.uy/" in notice.text
     assert notice.text.endswith(NOT_ALL)
     assert [[b["label"] for b in row] for row in notice.buttons] == [["Open"]]
+
+
+def dispute(deal_id: UUID) -> None:
+    submit(deal_id, "Hello")
+    with transaction.atomic():
+        disputes.open_dispute(
+            deal_id=deal_id,
+            reason=disputes.Reason.QUALITY,
+            statement="bad & <ugly>",
+            actor=ADVERTISER,
+            at=timezone.now(),
+        )
+
+
+def test_a_dispute_and_its_decision_are_told(funded: UUID) -> None:
+    dispute(funded)
+    tell_all()
+
+    assert heard(OLEG)[-1].text.startswith(
+        "<b>По сделке для канала News &amp; &lt;views&gt; на 100 TON открыт спор:</b> "
+        "реклама не та, о которой договорились."
+    )
+    assert "dispute" not in heard(ANNA)[-1].text  # it was she who opened it
+
+    with transaction.atomic():
+        disputes.decide_dispute(
+            deal_id=funded,
+            decision=disputes.Decision.SPLIT,
+            owner_bp=2_500,
+            reason="a draft & <no> post",
+            actor=Actor.operator(1),
+            at=timezone.now(),
+        )
+    tell_all()
+
+    annas, olegs = heard(ANNA)[-1], heard(OLEG)[-1]
+    assert annas.text == (
+        "<b>The dispute about the deal with News &amp; &lt;views&gt; is decided: the money is "
+        "divided.</b>\n\na draft &amp; &lt;no&gt; post"
+    )
+    assert "деньги делятся" in olegs.text
+    assert annas.about_money
+
+
+def test_a_wish_to_cancel_is_told_to_the_other_side_and_the_refund_to_both(funded: UUID) -> None:
+    for actor in (OWNER, ADVERTISER):
+        with transaction.atomic():
+            endings.cancel_deal(deal_id=funded, actor=actor, at=timezone.now())
+    tell_all()
+
+    assert heard(ANNA)[-1].text.startswith("<b>The channel News &amp; &lt;views&gt; asks to cancel")
+    assert heard(OLEG)[-1].text == "Сделка для канала News &amp; &lt;views&gt; на 100 TON отменена."
+
+
+@pytest.mark.parametrize(
+    ("event_class", "facts", "expected"),
+    [
+        (
+            DepositPartial,
+            {"received_nano": 40 * NANO_PER_TON, "missing_nano": 60 * NANO_PER_TON},
+            "40 TON arrived for the deal with News &amp; &lt;views&gt;; 60 TON are missing.",
+        ),
+        (
+            DepositOverpaid,
+            {"excess_nano": 2 * NANO_PER_TON, "needs_operator": False},
+            "They go back to your refund address.",
+        ),
+        (
+            DepositOverpaid,
+            {"excess_nano": 90 * NANO_PER_TON, "needs_operator": True},
+            "That is so much that an operator looks at it first; then they go back.",
+        ),
+        (
+            DepositNeedsReview,
+            {"deposit_id": 1, "amount_nano": 2000 * NANO_PER_TON, "reason": "", "reminder": 0},
+            "Your deposit of 2000 TON for the deal with News &amp; &lt;views&gt; arrived.",
+        ),
+        (
+            SettlementConfirmed,
+            {
+                "settlement_id": UUID(int=1),
+                "kind": "REFUND",
+                "payee_id": ANNA,
+                "amount_nano": 99 * NANO_PER_TON,
+                "tx_hash": "ab12",
+            },
+            "99 TON were sent back to you.",
+        ),
+        (
+            PayoutUnclaimed,
+            {"settlement_id": UUID(int=1), "payee_id": ANNA, "amount_nano": NANO_PER_TON, "day": 7},
+            "1 TON are yours, and nobody knows where to send them.",
+        ),
+        (
+            PayoutUnclaimed,
+            {
+                "settlement_id": UUID(int=1),
+                "payee_id": ANNA,
+                "amount_nano": NANO_PER_TON,
+                "day": 30,
+            },
+            "An operator now decides what becomes of them",
+        ),
+    ],
+)
+def test_what_becomes_of_money_is_told(
+    funded: UUID, event_class: type[Event], facts: dict[str, Any], expected: str
+) -> None:
+    with transaction.atomic():
+        tell(event=event_class(deal_id=funded, **facts), at=timezone.now())
+
+    [message] = heard(ANNA)
+    assert expected in message.text
+    assert message.about_money
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        DepositNeedsReview(deal_id=UUID(int=1), deposit_id=1, amount_nano=1, reason="", reminder=1),
+        SettlementStuck(
+            deal_id=UUID(int=1),
+            settlement_id=UUID(int=1),
+            kind="PAYOUT",
+            payee_id=ANNA,
+            reason="unclaimed for 30 days",
+        ),
+        SettlementConfirmed(
+            deal_id=UUID(int=1),
+            settlement_id=UUID(int=1),
+            kind="REFUND",
+            payee_id=None,
+            amount_nano=1,
+            tx_hash="",
+        ),
+    ],
+)
+def test_what_others_are_told_or_nobody(funded: UUID, event: Event) -> None:
+    with transaction.atomic():
+        tell(event=event, at=timezone.now())
+
+    assert heard(ANNA) == []
 
 
 def test_both_sides_hear_that_a_deal_waits_for_an_operator(funded: UUID) -> None:
