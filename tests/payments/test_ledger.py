@@ -23,7 +23,7 @@ from tests.database import Clone
 
 AT = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
 ACTOR = Actor.system("test")
-A, B, C = (Account(f"{name}:x") for name in ("ESCROW", "OWNER_PENDING", "COMMISSION"))
+A, B, C = (Account(f"{name}:x") for name in ("A", "B", "C"))
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def any_journal_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "allows", lambda *_: True)
 
 
-def post(key: str, *lines: Line, kind: Journal.Kind = Journal.Kind.ALLOCATED) -> UUID:
+def post(key: str, *lines: Line, kind: Journal.Kind = Journal.Kind.FEE_ADJUSTMENT) -> UUID:
     with transaction.atomic():
         return ledger.post(kind=kind, key=key, lines=lines, actor=ACTOR, at=AT)
 
@@ -73,8 +73,8 @@ def test_the_order_of_lines_does_not_make_another_journal() -> None:
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        (Journal.Kind.ALLOCATED, Line(A, B, 61)),
-        (Journal.Kind.ALLOCATED, Line(A, C, 60)),
+        (Journal.Kind.FEE_ADJUSTMENT, Line(A, B, 61)),
+        (Journal.Kind.FEE_ADJUSTMENT, Line(A, C, 60)),
         (Journal.Kind.RECEIVED, Line(A, B, 60)),
     ],
 )
@@ -118,7 +118,9 @@ def test_a_hub_may_go_below_zero_and_keeps_no_balance_row() -> None:
 @pytest.mark.django_db
 def test_posting_outside_a_database_transaction_is_refused() -> None:
     with pytest.raises(NoDatabaseTransaction):
-        ledger.post(kind=Journal.Kind.ALLOCATED, key="k", lines=[Line(A, B, 1)], actor=ACTOR, at=AT)
+        ledger.post(
+            kind=Journal.Kind.FEE_ADJUSTMENT, key="k", lines=[Line(A, B, 1)], actor=ACTOR, at=AT
+        )
 
 
 @pytest.mark.parametrize("amount", [0, -1, 1.5, True])
@@ -308,7 +310,7 @@ def test_check_4_finds_a_balance_changed_by_hand() -> None:
 @pytest.mark.django_db
 def test_check_5_finds_a_journal_without_postings() -> None:
     Journal.objects.create(
-        kind=Journal.Kind.ALLOCATED,
+        kind=Journal.Kind.FEE_ADJUSTMENT,
         key="empty",
         digest="0" * 64,
         actor="test",
