@@ -68,11 +68,12 @@ _WAYS_IN = (
     ("to a wallet without a deal, to the treasury, with a jetton notice", "UNSOLICITED"),
 )
 
-_WAYS_OUT = f"""A decision (release, refund, split) empties ESCROW inside the books at once, so that nothing can
+_WAYS_OUT = f"""\
+A decision (release, refund, split) empties ESCROW inside the books at once, so that nothing can
 spend it twice. What is owed is a *settlement*: one transfer out of one wallet, signed once at a
-time, confirmed at the recipient's side. A payout sends exactly what is owed; its fee comes from the
-commission (or from the treasury, by a GAS_TOPUP). A refund pays its own fee: what is withheld is
-credited to NETWORK_FEES. Commission is {FALLBACK_RATE_BP // 100} % unless a tier says otherwise,
+time, confirmed at the recipient's side. A payout sends exactly what is owed; its fee comes from
+the commission (or from the treasury, by a GAS_TOPUP). A refund pays its own fee: what is withheld
+is credited to NETWORK_FEES. Commission is {FALLBACK_RATE_BP // 100} % unless a tier says otherwise,
 fixed when the deal is made; in a split it is taken on the owner's part alone. A payout without an
 address is told at once and on days {", ".join(map(str, REMINDER_DAYS))}; on the last an operator
 decides.
@@ -85,8 +86,8 @@ def document() -> str:
 
 
 def _accounts() -> str:
-    of: dict[str, str] = {kind: ":{deal}" for kind in PerDeal}
-    of |= {kind: ":{wallet}" for kind in PerWallet}
+    of: dict[str, str] = dict.fromkeys(PerDeal, ":{deal}")
+    of |= dict.fromkeys(PerWallet, ":{wallet}")
     rows = [
         f"| `{name}{of.get(name, '')}` | {meaning} | {'yes' if name in HUBS else 'no'} |"
         for name, meaning in MEANING.items()
