@@ -61,11 +61,11 @@ SELECT booked.kind, booked.nano, coalesce(expected.nano, 0) FROM (
 """
 
 _PAID_TWICE_OR_UNOWED = """
-SELECT coalesce(settlement_id::text, 'wallet ' || wallet_id), count(*)
+SELECT coalesce(settlement_id::text, 'wallet ' || wallet_id) AS subject, count(*)
   FROM ton_transactions
  WHERE direction = 'OUT' AND state IN ('LANDED', 'CONFIRMED', 'FOREIGN', 'ADOPTED')
- GROUP BY settlement_id, CASE WHEN settlement_id IS NULL THEN wallet_id END
-HAVING settlement_id IS NULL OR count(*) > 1
+ GROUP BY subject
+HAVING bool_or(settlement_id IS NULL) OR count(*) > 1
 """
 
 _RESERVES = """
