@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import functools
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import time_machine
@@ -13,7 +15,8 @@ from django.utils import timezone
 from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.money import NANO_PER_TON
-from payments import deposits, pause, reader, services
+from payments import deposits, ledger, pause, reader, services
+from payments.chart import PerDeal
 from payments.executor import Executor, make_signer
 from payments.models import Escrow, Settlement, TonTransaction, Wallet
 from payments.ton.client import TonClient
@@ -22,6 +25,8 @@ from sandbox.ton.control import Chain
 from sandbox.ton.wallets import Wallet as PersonsWallet
 
 _signer = functools.cache(make_signer)
+
+Kind = Settlement.Kind
 
 PRICE_NANO = 100 * NANO_PER_TON
 OWNER_SHARE_NANO = 90 * NANO_PER_TON
@@ -71,6 +76,16 @@ class Bank:
         """The advertiser pays, and the reader books it."""
         self.chain.faucet(self.wallet(reference).address, nano)
         self.read()
+
+    def pay_at_once(self, payments: Sequence[tuple[str, int]]) -> int:
+        """Let different people pay (address, nanoTON) in one block; return its number, unread."""
+        people = [PersonsWallet(f"payer {number}") for number in range(len(payments))]
+        for person, (_, nano) in zip(people, payments, strict=True):
+            self.chain.faucet(person.address, nano + NANO_PER_TON)
+        for person, (address, nano) in zip(people, payments, strict=True):
+            boc = person.signed_transfer(address, nano, seqno=0, valid_until=self.chain.now() + 600)
+            assert self.client.send(base64.b64encode(boc).decode()) == "ok"
+        return self.chain.mine(2)
 
     def apply_deposits(self) -> None:
         """Apply the rule of every confirmed deposit."""
@@ -152,14 +167,19 @@ class Bank:
         """The escrow, as stored."""
         return Escrow.objects.get(reference=reference)
 
-    def settlement(self, reference: UUID) -> Settlement:
-        """The escrow's payout, as stored."""
-        return Settlement.objects.get(reference=reference)
+    def settlement(self, reference: UUID, kind: Kind = Kind.PAYOUT) -> Settlement:
+        """The escrow's only settlement of this kind, as stored."""
+        return Settlement.objects.get(reference=reference, kind=kind)
 
-    def attempts(self, reference: UUID) -> list[str]:
-        """The states of the payout's attempts, oldest first."""
-        rows = TonTransaction.objects.filter(settlement__reference=reference)
+    def attempts(self, reference: UUID, kind: Kind = Kind.PAYOUT) -> list[str]:
+        """The states of the attempts at settlements of this kind, oldest first."""
+        rows = TonTransaction.objects.filter(settlement__reference=reference, settlement__kind=kind)
         return list(rows.order_by("pk").values_list("state", flat=True))
+
+    def holds(self, reference: UUID) -> dict[str, int]:
+        """What lies in the escrow's accounts, in nanoTON; empty ones are left out."""
+        balances = {kind.value: ledger.balance(kind.of(reference)) for kind in PerDeal}
+        return {name: nano for name, nano in balances.items() if nano}
 
     def owner_has(self) -> int:
         """What the chain says that the owner holds, in nanoTON."""

@@ -236,7 +236,7 @@ def test_a_wallet_that_cannot_cover_debts_and_gas_does_not_sign(bank: Bank) -> N
     bank.settle(turns=2)
 
     assert bank.attempts(reference) == []
-    assert "nanoTON more for debts and fee" in bank.settlement(reference).waiting_for
+    assert "a gas top-up of" in bank.settlement(reference).waiting_for
     assert bank.chain.balance(bank.wallet(reference).address) == PRICE_NANO
 
 

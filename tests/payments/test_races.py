@@ -421,8 +421,8 @@ def test_read_in_the_other_order_the_payment_would_be_overlooked(
 ) -> None:
     """The negative control: first whether anything came, then how far the chain is read."""
     reference = soon_to_expire(bank)
-    seen_before = services._has_paid(bank.escrow(reference))
-    monkeypatch.setattr(services, "_has_paid", lambda _escrow: seen_before)
+    seen_before = deposits.pays_the_price(bank.escrow(reference))
+    monkeypatch.setattr(services, "pays_the_price", lambda _escrow: seen_before)
 
     with (
         bank.pass_time(25),
@@ -455,7 +455,7 @@ def test_the_rule_of_a_deposit_and_the_end_of_its_deal_exclude_each_other(bank: 
     bank.pay(reference)
 
     closing_it = Meanwhile(lambda: close(bank, reference))
-    with before(line_of(deposits._fund, "escrow.state ="), closing_it):
+    with before(line_of(deposits._fund, "escrow.state,"), closing_it):
         bank.apply_deposits()
 
     with pytest.raises(EscrowNotEmpty):
@@ -463,7 +463,7 @@ def test_the_rule_of_a_deposit_and_the_end_of_its_deal_exclude_each_other(bank: 
     assert bank.escrow(reference).state == Escrow.State.FUNDED
 
 
-def test_a_deposit_booked_after_the_deal_was_cancelled_is_kept_for_an_operator(bank: Bank) -> None:
+def test_a_deposit_booked_after_the_deal_was_cancelled_is_a_late_one(bank: Bank) -> None:
     reference = bank.open_escrow()
     bank.chain.faucet(bank.wallet(reference).address, PRICE_NANO)
 
@@ -475,8 +475,8 @@ def test_a_deposit_booked_after_the_deal_was_cancelled_is_kept_for_an_operator(b
     bank.apply_deposits()
 
     assert bank.escrow(reference).state == Escrow.State.CLOSED
-    assert Deposit.objects.get().rule == "the escrow is CLOSED"
-    assert ledger.balance(PerDeal.DEPOSIT_PENDING.of(reference)) == PRICE_NANO
+    assert Deposit.objects.get().rule == "after the end of the deal (CLOSED)"
+    assert ledger.balance(PerDeal.LATE_DEPOSIT.of(reference)) == PRICE_NANO
 
 
 # --- the release ----------------------------------------------------------------------------------
@@ -497,7 +497,7 @@ def test_a_release_that_waited_for_another_changes_nothing(bank: Bank) -> None:
     reference = bank.funded_escrow()
 
     other = Meanwhile(lambda: bank.release(reference))
-    with before(line_of(services.release_escrow, "settlements.owe("), other):
+    with before(line_of(services._owe_payout, "settlements.owe("), other):
         bank.release(reference)
     other.result()
 
@@ -509,10 +509,10 @@ def test_without_the_escrow_lock_both_would_owe_a_payout(
 ) -> None:
     """The negative control: the constraint refuses what the lock prevents."""
     reference = bank.funded_escrow()
-    monkeypatch.setattr(services, "_lock", lambda ref: Escrow.objects.get(reference=ref))
+    monkeypatch.setattr(services, "lock_escrow", lambda ref: Escrow.objects.get(reference=ref))
 
     other = Meanwhile(lambda: bank.release(reference))
-    with before(line_of(services.release_escrow, "settlements.owe("), other):
+    with before(line_of(services._owe_payout, "settlements.owe("), other):
         bank.release(reference)
 
     with pytest.raises(IntegrityError, match="settlement_one_open_per_kind"):
