@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.utils import timezone
 
 from accounts.selectors import Destination
@@ -52,6 +52,9 @@ REBROADCAST = dt.timedelta(seconds=10)
 
 MAX_TOP_UP_NANO = 100_000_000
 """0.1 TON: a wallet that lacks more than this for a fee lacks something else."""
+
+_SWEEPS_LAST = Case(When(kind=Settlement.Kind.COMMISSION_SWEEP, then=1), default=0)
+"""The platform's own money waits while somebody else's is due."""
 
 ACTOR = Actor.system("payout-executor")
 WORKING = Settlement.WORKING
@@ -106,7 +109,7 @@ class Executor:
                 Settlement.objects.select_for_update(skip_locked=True, no_key=True)
                 .filter(Q(leased_until=None) | Q(leased_until__lt=now))
                 .filter(state__in=WORKING, due_at__lte=now)
-                .order_by("due_at")[:at_most]
+                .order_by(_SWEEPS_LAST, "due_at")[:at_most]
             )
             pks = [settlement.pk for settlement in due]
             Settlement.objects.filter(pk__in=pks).update(
