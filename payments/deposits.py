@@ -98,8 +98,13 @@ def allocate(*, escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datetime)
 
 def pays_the_price(escrow: Escrow) -> bool:
     """Return whether what has come, decided or not, is enough to fund an escrow that awaits it."""
+    return received_nano(escrow) >= least_funding(escrow.price_nano)
+
+
+def received_nano(escrow: Escrow) -> int:
+    """Return what counts toward the price: what funded it, or what has come so far; in nanoTON."""
     undecided = escrow.deposits.filter(state__in=_UNDECIDED).values_list("amount_nano", flat=True)
-    return partial_nano(escrow) + sum(undecided) >= least_funding(escrow.price_nano)
+    return (escrow.funded_nano or 0) + partial_nano(escrow) + sum(undecided)
 
 
 def partial_nano(escrow: Escrow) -> int:

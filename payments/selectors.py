@@ -10,14 +10,15 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, Sum
+from django.db.models import Exists, OuterRef, Q
 
 from advertmarket.ton_address import friendly_address
 
 from . import settlements
 from .chart import PerDeal
+from .deposits import received_nano
 from .ledger import balance
-from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
+from .models import CommissionTier, Escrow, Settlement, TonTransaction
 from .tiers import FALLBACK_RATE_BP
 
 PAYOUT = Settlement.Kind.PAYOUT.value
@@ -33,12 +34,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class DepositInstructions:
-    """What the advertiser needs to pay; amounts in nanoTON, the address non-bounceable."""
+    """What the advertiser needs to pay; amounts in nanoTON, the address non-bounceable.
+
+    `missing_nano` is what still has to come; the link asks for that.
+    """
 
     address: str
     link: str
     price_nano: int
     received_nano: int
+    missing_nano: int
     state: str
     deadline_at: dt.datetime
 
@@ -93,12 +98,14 @@ def deposit_instructions(reference: UUID) -> DepositInstructions | None:
     if escrow is None:
         return None
     address = friendly_address(escrow.wallet.address, network=settings.TON_NETWORK)
-    received = Deposit.objects.filter(escrow=escrow).aggregate(sum=Sum("amount_nano"))["sum"] or 0
+    received = received_nano(escrow)
+    missing = max(0, escrow.price_nano - received)
     return DepositInstructions(
         address=address,
-        link=f"ton://transfer/{address}?{urlencode({'amount': escrow.price_nano})}",
+        link=f"ton://transfer/{address}?{urlencode({'amount': missing or escrow.price_nano})}",
         price_nano=escrow.price_nano,
         received_nano=received,
+        missing_nano=missing,
         state=_deposit_state(escrow),
         deadline_at=escrow.payment_deadline_at,
     )

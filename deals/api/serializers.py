@@ -149,6 +149,7 @@ class DepositSerializer(CamelSerializer):
     address = serializers.CharField()
     amount_nano = NanoField(source="price_nano")
     received_nano = NanoField()
+    missing_nano = NanoField()
     state = serializers.CharField()
     deadline_at = serializers.DateTimeField()
     link = serializers.CharField()
