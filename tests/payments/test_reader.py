@@ -123,7 +123,7 @@ def test_what_is_booked_already_is_passed_over(bank: Bank) -> None:
     reference = bank.open_escrow()
     bank.pay(reference, 5)
     wallet = bank.wallet(reference)
-    [again] = bank.client.account_chain_transactions(wallet.address, after_lt=0)
+    [again] = bank.client.account_chain_transactions([wallet.address], after_lt=0)
 
     with transaction.atomic():
         booking.book(wallet=wallet, tx=again, at=timezone.now())
