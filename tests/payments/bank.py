@@ -34,8 +34,8 @@ ACTOR = Actor.system("test")
 class Bank:
     """Lives an escrow's life through services, and looks at the chain for what came of it."""
 
-    broadcast = "message"
-    """The API's method that sends a message."""
+    head, broadcast = "masterchainInfo", "message"
+    """The API's methods that tell the last block, and that send a message."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
@@ -193,7 +193,7 @@ class Bank:
 class PollingBank(Bank):
     """The same where only API v2 is to be had."""
 
-    broadcast = "sendBocReturnHash"
+    head, broadcast = "getMasterchainInfo", "sendBocReturnHash"
 
     def make_api(self) -> TonClientV2:
         """What payments speaks with."""

@@ -52,6 +52,7 @@ def bank(
 ) -> Iterator[Bank]:
     """Payments on a fresh database and chain: cursor placed, wallets in stock, not paused."""
     settings.TON_API_URL = chain.url
+    settings.TON_API_VERSION = api_version
     settings.TON_API_RPS = 1000
     monkeypatch.setattr(wallets, "STOCK", 3)
     bank = PollingBank(chain) if api_version == "v2" else Bank(chain)
