@@ -26,7 +26,7 @@ from . import settlements, unclaimed
 from .limits import check_limits
 from .models import ChainCursor, Settlement, TonTransaction, Wallet
 from .pause import PayoutsPaused, refuse_if_paused
-from .ton.client import TonClient, TonUnavailable
+from .ton.api import TonApi, TonUnavailable
 from .ton.wallet import FeeQuestion, Signer, fee_question
 from .transfers import (
     LATER,
@@ -83,7 +83,7 @@ class Sight:
 class Executor:
     """One worker's run over the due settlements."""
 
-    def __init__(self, client: TonClient, signer: Signer) -> None:
+    def __init__(self, client: TonApi, signer: Signer) -> None:
         self._client = client
         self._signer = signer
         self._lease = uuid.uuid4()
@@ -318,8 +318,11 @@ class Executor:
             raise NotNow("the chain", SOON)
 
     def _confirm(self, pk: uuid.UUID, attempt: TonTransaction) -> None:
-        received = self._client.received(attempt.out_msg_hash)
-        if received is None or received.account != attempt.destination:
+        assert attempt.lt is not None  # by the table's CHECK
+        received = self._client.received(
+            attempt.out_msg_hash, by=attempt.destination, after_lt=attempt.lt
+        )
+        if received is None:
             raise NotNow("the recipient's side", SOON)
         if received.bounced_back:
             raise NotNow("the bounced money", SOON)

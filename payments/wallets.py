@@ -16,7 +16,7 @@ from advertmarket.errors import Code, DomainError
 
 from .models import ChainCursor, Wallet
 from .ton import wallet as ton
-from .ton.client import TonClient
+from .ton.api import TonApi
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def freeze(*, wallet: Wallet, reason: str, at: dt.datetime) -> None:
         wallet.save(update_fields=["frozen_at", "frozen_reason"])
 
 
-def refill_stock(client: TonClient, *, at: dt.datetime) -> int:
+def refill_stock(client: TonApi, *, at: dt.datetime) -> int:
     """Add addresses until the stock is full, and the treasury if it is missing; return how many.
 
     None is added before the chain reader has its cursor: it would not see what they receive.

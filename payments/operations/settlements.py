@@ -111,7 +111,10 @@ def retry(
 
 def _find_receipt(payload: ASettlement) -> ChainTransaction | None:
     landed = _landed(payload.settlement_id)
-    return client.reading().received(landed.out_msg_hash) if landed else None
+    if landed is None:
+        return None
+    assert landed.lt is not None  # by the table's CHECK
+    return client.reading().received(landed.out_msg_hash, by=landed.destination, after_lt=landed.lt)
 
 
 @operation("settlement.confirm", ASettlement, four_eyes=FourEyes.ALWAYS, look=_find_receipt)

@@ -15,11 +15,13 @@ from django.utils import timezone
 from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.money import NANO_PER_TON
-from payments import deposits, ledger, pause, reader, services
+from payments import deposits, ledger, pause, polling_reader, reader, services
 from payments.chart import PerDeal
 from payments.executor import Executor, make_signer
 from payments.models import Escrow, Settlement, TonTransaction, Wallet
+from payments.ton.api import TonApi
 from payments.ton.client import TonClient
+from payments.ton.client_v2 import TonClientV2
 from payments.wallets import refill_stock
 from sandbox.ton.control import Chain
 from sandbox.ton.wallets import Wallet as PersonsWallet
@@ -37,15 +39,32 @@ ACTOR = Actor.system("test")
 class Bank:
     """Lives an escrow's life through services, and looks at the chain for what came of it."""
 
+    head, broadcast = "masterchainInfo", "message"
+    """The API's methods that tell the last block, and that send a message."""
+
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
         self.client = TonClient()
+        self.api = self.make_api()
         self.signer = _signer()
         self.owner_id = OWNER_ID
         self.owner = PersonsWallet(f"owner {uuid4()}")
         self.confirm_epoch()
         self.read()
-        refill_stock(self.client, at=timezone.now())
+        refill_stock(self.api, at=timezone.now())
+
+    def make_api(self) -> TonApi:
+        """What payments speaks with."""
+        return self.client
+
+    def read_new(self) -> int:
+        """Let the chain reader take its turn."""
+        return reader.read_new_blocks(self.client, at_most=1000)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+        self.api.close()
 
     def confirm_epoch(self) -> None:
         """An operator says that Redis may be trusted."""
@@ -55,7 +74,7 @@ class Bank:
     def read(self) -> None:
         """Make a block and book all there are."""
         self.chain.mine()
-        while reader.read_new_blocks(self.client, at_most=1000):
+        while self.read_new():
             pass
 
     def open_escrow(self, price_nano: int = PRICE_NANO) -> UUID:
@@ -140,7 +159,7 @@ class Bank:
 
     def executor(self) -> Executor:
         """A new worker."""
-        return Executor(self.client, self.signer)
+        return Executor(self.api, self.signer)
 
     def execute(self) -> None:
         """Every due settlement takes one step, whenever it is due."""
@@ -189,3 +208,18 @@ class Bank:
         """What arrived at the owner's address on chain, in nanoTON, oldest first."""
         arrived = self.chain.transactions(self.owner.raw_address)
         return [int(one["in_msg"]["value"]) for one in arrived if one["in_msg"]["value"]]
+
+
+class PollingBank(Bank):
+    """The same where only API v2 is to be had."""
+
+    head, broadcast = "getMasterchainInfo", "sendBocReturnHash"
+
+    def make_api(self) -> TonClientV2:
+        """What payments speaks with."""
+        self.v2 = TonClientV2()
+        return self.v2
+
+    def read_new(self) -> int:
+        """Let the chain reader take its turn."""
+        return polling_reader.poll_wallets(self.v2)
