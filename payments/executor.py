@@ -139,6 +139,9 @@ class Executor:
 
     def _sign(self, settlement: Settlement) -> None:
         refuse_if_paused()
+        if settlement.wallet.frozen_at is not None:
+            frozen = f"the wallet is frozen: {settlement.wallet.frozen_reason}"
+            raise NotNow(frozen, MUCH_LATER, stuck="the wallet is frozen")
         destination = destination_of(settlement, at=timezone.now())
         sight = self._look(settlement, destination)
         now = timezone.now()

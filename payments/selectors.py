@@ -136,7 +136,11 @@ def payout_view(reference: UUID) -> SettlementView | None:
         return None
     landed = TonTransaction.objects.filter(
         settlement=settlement,
-        state__in=[TonTransaction.State.LANDED, TonTransaction.State.CONFIRMED],
+        state__in=[
+            TonTransaction.State.LANDED,
+            TonTransaction.State.CONFIRMED,
+            TonTransaction.State.ADOPTED,
+        ],
     ).first()
     return SettlementView(
         id=settlement.pk,

@@ -181,6 +181,12 @@ def confirm(*, settlement: Settlement, attempt: TonTransaction, at: dt.datetime)
     """The recipient has the money: the end of a locked settlement and its attempt."""
     attempt.state = TonTransaction.State.CONFIRMED
     attempt.save(update_fields=["state"])
+    end(settlement=settlement, attempt=attempt, at=at)
+
+
+@requires_transaction
+def end(*, settlement: Settlement, attempt: TonTransaction, at: dt.datetime) -> None:
+    """A locked settlement is over, and it is told: the recipient has what `attempt` sent."""
     settlement.confirmed_at = at
     settlement.state, settlement.state_since_at = Settlement.State.CONFIRMED, at
     settlement.waiting_for = ""
