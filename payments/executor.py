@@ -350,7 +350,8 @@ class Executor:
             settlement = self._lock(pk)
             if settlement.state != Settlement.State.QUEUED:
                 raise LeaseLost
-            settlements.write_off(settlement=settlement, actor=ACTOR, at=now)
+            why = "not worth its fee"
+            settlements.write_off(settlement=settlement, why=why, actor=ACTOR, at=now)
         self._finish(pk)
 
     def _wait(self, pk: uuid.UUID, wait: NotNow) -> None:
@@ -359,6 +360,8 @@ class Executor:
         with transaction.atomic():
             treasury = Wallet.objects.select_for_update(no_key=True).get(subwallet=TREASURY)
             settlement = self._lock(pk)
+            if settlement.state != Settlement.State.QUEUED:
+                raise LeaseLost  # an operator held it, or gave it back, since we looked
             if isinstance(wait, Unclaimed):
                 unclaimed.tell_first(settlement=settlement, at=now)
             elif not isinstance(wait, NeedsGas):
