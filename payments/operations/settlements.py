@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from accounts.services import MAX_COMMENT_BYTES, CommentTooLong, mask_address
 from advertmarket.actors import Actor
+from advertmarket.db import release_connection
 from advertmarket.errors import Code, DomainError
 from advertmarket.ton_address import parse_address
 from payments import ledger, services, settlements
@@ -140,6 +141,7 @@ def retry(
 
 def _find_receipt(payload: ASettlement) -> ChainTransaction | None:
     landed = _landed(payload.settlement_id)
+    release_connection()
     return client.reading().received(landed.out_msg_hash) if landed else None
 
 
@@ -192,6 +194,7 @@ def change_destination(
 
 def _see_wallet(payload: ASettlement) -> WalletState | None:
     wallet = Wallet.objects.filter(settlements=payload.settlement_id).first()
+    release_connection()
     return client.reading().wallet_state(wallet.address) if wallet else None
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket.actors import Actor
+from advertmarket.db import release_connection
 from advertmarket.errors import Code, DomainError
 from payments import wallets
 from payments.models import TonTransaction, Wallet
@@ -51,6 +52,7 @@ def _ask_chain(payload: AWallet) -> WalletState:
     wallet = Wallet.objects.filter(subwallet=payload.subwallet).first()
     if wallet is None:
         raise NoSuchWallet(subwallet=payload.subwallet)
+    release_connection()
     return client.reading().wallet_state(wallet.address)
 
 
