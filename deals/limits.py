@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from advertmarket.db import requires_transaction
+from advertmarket.db import hold_name, requires_transaction
 from advertmarket.errors import Code, DomainError
 
 from .lifecycle import ACTIVE
@@ -41,7 +40,7 @@ def check_active_deals(*, advertiser_id: int) -> None:
     Raises:
         TooManyActiveDeals: 10 of the advertiser are under way.
     """
-    _hold_count(f"deals of advertiser {advertiser_id}")
+    hold_name(f"deals of advertiser {advertiser_id}")
     active = Deal.objects.filter(advertiser_id=advertiser_id, status__in=ACTIVE)
     if active.count() >= ACTIVE_PER_ADVERTISER:
         raise TooManyActiveDeals(limit=ACTIVE_PER_ADVERTISER)
@@ -54,12 +53,7 @@ def check_new_offers(*, channel_id: int, at: datetime) -> None:
     Raises:
         TooManyNewDeals: 5 were sent to the channel within 24 hours.
     """
-    _hold_count(f"deals of channel {channel_id}")
+    hold_name(f"deals of channel {channel_id}")
     new = Deal.objects.filter(channel_id=channel_id, submitted_at__gt=at - timedelta(days=1))
     if new.count() >= NEW_PER_CHANNEL_A_DAY:
         raise TooManyNewDeals(limit=NEW_PER_CHANNEL_A_DAY)
-
-
-def _hold_count(what: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [what])

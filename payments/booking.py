@@ -281,7 +281,7 @@ def owe_again(
     )
     attempt.state = TonTransaction.State.BOUNCED
     attempt.save(update_fields=["state"])
-    settlements.hold(settlement=settlement, reason="the recipient's contract sent it back", at=at)
+    settlements.hold(settlement=settlement, reason=settlements.SENT_BACK, at=at)
 
 
 def _post_fee(wallet: Wallet, tx: ChainTransaction, row: TonTransaction, at: dt.datetime) -> None:

@@ -26,6 +26,7 @@ from . import settlements, unclaimed
 from .limits import check_limits
 from .models import ChainCursor, Settlement, TonTransaction, Wallet
 from .pause import PayoutsPaused, refuse_if_paused
+from .receipts import receipt_of
 from .ton.api import TonApi, TonUnavailable
 from .ton.wallet import FeeQuestion, Signer, fee_question
 from .transfers import (
@@ -321,10 +322,7 @@ class Executor:
             raise NotNow("the chain", SOON)
 
     def _confirm(self, pk: uuid.UUID, attempt: TonTransaction) -> None:
-        assert attempt.lt is not None  # by the table's CHECK
-        received = self._client.received(
-            attempt.out_msg_hash, by=attempt.destination, after_lt=attempt.lt
-        )
+        received = receipt_of(attempt, self._client)
         if received is None:
             raise NotNow("the recipient's side", SOON)
         if received.bounced_back:
@@ -359,7 +357,8 @@ class Executor:
             settlement = self._lock(pk)
             if settlement.state != Settlement.State.QUEUED:
                 raise LeaseLost
-            settlements.write_off(settlement=settlement, actor=ACTOR, at=now)
+            why = "not worth its fee"
+            settlements.write_off(settlement=settlement, why=why, actor=ACTOR, at=now)
         self._finish(pk)
 
     def _wait(self, pk: uuid.UUID, wait: NotNow) -> None:
@@ -368,6 +367,8 @@ class Executor:
         with transaction.atomic():
             treasury = Wallet.objects.select_for_update(no_key=True).get(subwallet=TREASURY)
             settlement = self._lock(pk)
+            if settlement.state != Settlement.State.QUEUED:
+                raise LeaseLost  # an operator held it, or gave it back, since we looked
             if isinstance(wait, Unclaimed):
                 unclaimed.tell_first(settlement=settlement, at=now)
             elif not isinstance(wait, NeedsGas):

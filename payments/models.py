@@ -191,6 +191,11 @@ class Escrow(models.Model):
         ]
         indexes = [
             models.Index(
+                name="escrow_of_advertiser",
+                fields=["refund_user_id"],
+                condition=Q(refund_user_id__isnull=False),
+            ),
+            models.Index(
                 name="escrow_partial",
                 fields=["partial_since_at"],
                 condition=Q(partial_since_at__isnull=False),
@@ -330,6 +335,11 @@ class Settlement(models.Model):
                 condition=Q(state__in=["QUEUED", "SIGNED", "SUBMITTED"]),
             ),
             models.Index(name="settlement_reference", fields=["reference"]),
+            models.Index(
+                name="settlement_of_payee",
+                fields=["payee_id", "-created_at", "-id"],
+                condition=Q(payee_id__isnull=False),
+            ),
             models.Index(
                 name="settlement_unclaimed",
                 fields=["unclaimed_since_at"],

@@ -18,8 +18,9 @@ from . import settlements
 from .chart import PerDeal
 from .deposits import received_nano
 from .ledger import balance
-from .models import CommissionTier, Escrow, Settlement, TonTransaction
+from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
 from .tiers import FALLBACK_RATE_BP
+from .waiting import Waiting, waiting_for
 
 PAYOUT = Settlement.Kind.PAYOUT.value
 
@@ -63,13 +64,14 @@ class EscrowView:
 
 @dataclass(frozen=True)
 class SettlementView:
-    """An owed transfer as people see it; amounts in nanoTON."""
+    """An owed transfer; amounts in nanoTON. `waiting_for` is for operators, `waits_for` for all."""
 
     id: UUID
     kind: str
     state: str
     amount_nano: int
     waiting_for: str
+    waits_for: Waiting
     due_at: dt.datetime
     attempts: int
     tx_hash: str
@@ -148,11 +150,19 @@ def payout_view(reference: UUID) -> SettlementView | None:
         state=settlement.state,
         amount_nano=settlement.amount_nano,
         waiting_for=settlement.waiting_for,
+        waits_for=waiting_for(settlement),
         due_at=settlement.due_at,
         attempts=settlement.attempts,
         tx_hash=landed.tx_hash if landed else "",
         confirmed_at=settlement.confirmed_at,
     )
+
+
+def deposit_in_review(*, deposit_id: int, reference: UUID) -> bool:
+    """Return whether this deposit came for this deal and waits for an operator."""
+    return Deposit.objects.filter(
+        pk=deposit_id, escrow_id=reference, state=Deposit.State.REVIEW
+    ).exists()
 
 
 def funded_references(references: Iterable[UUID]) -> set[UUID]:

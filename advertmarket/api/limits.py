@@ -32,6 +32,9 @@ DEALS_READ = Limit("deals-read", per_minute=60)
 DEALS_WRITE = Limit("deals-write", per_minute=20)
 CHANNEL_SEARCH = Limit("channel-search", per_minute=30)
 CREATIVE = Limit("creative", per_minute=10)
+WALLET_READ = Limit("wallet-read", per_minute=60)
+WALLET_WRITE = Limit("wallet-write", per_minute=5)
+OPERATOR = Limit("operator", per_minute=120)
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ class PayoutSerializer(CamelSerializer):
 
     state = serializers.CharField()
     amount_nano = NanoField()
-    waiting_for = serializers.CharField(allow_blank=True)
+    waiting_for = serializers.CharField(source="waits_for.value", allow_blank=True)
     tx_hash = serializers.CharField(allow_blank=True)
     confirmed_at = serializers.DateTimeField(allow_null=True)
 

@@ -15,6 +15,7 @@ from payments import adoption
 from payments.management.operators import active_operator
 from payments.models import TonTransaction
 from payments.pause import SecondOperatorNeeded, require_two
+from payments.receipts import receipt_of
 from payments.ton import client
 from payments.ton.client import TonUnavailable
 from payments.ton.schema import ChainTransaction
@@ -55,10 +56,7 @@ class Command(BaseCommand):
 
 def _find() -> _Found:
     try:
-        return [
-            (row, client.reading().received(row.out_msg_hash) if row.out_msg_hash else None)
-            for row in adoption.to_adopt()
-        ]
+        return [(row, receipt_of(row, client.reading())) for row in adoption.to_adopt()]
     except TonUnavailable as away:
         raise CommandError(str(away)) from away
 
