@@ -29,6 +29,7 @@ from payments.models import Escrow, Journal, PauseEpoch, Settlement, TonTransact
 from payments.operations.books import AnAmount, withdraw
 from payments.operations.settlements import ADestination, change_destination
 from payments.operations.wallets import AWallet, unfreeze
+from payments.receipts import receipt_of
 from payments.ton import client
 from payments.wallets import TREASURY, refill_stock
 from sandbox.ton.wallets import Wallet as PersonsWallet
@@ -331,7 +332,7 @@ def test_a_withdrawal_waits_for_the_sweep_that_filled_the_treasury(
     bank.settle()
     sweep(bank)
     with transaction.atomic():
-        payload = AnAmount(nano=5 * NANO_PER_TON, key=uuid4())
+        payload = AnAmount(nano=5 * NANO_PER_TON)
         withdraw(payload, evidence=None, reason="x", actor=ACTOR, at=timezone.now())
     bank.settle()
     assert bank.chain.balance(cold.raw_address) == 5 * NANO_PER_TON
@@ -556,7 +557,7 @@ def test_the_restore_is_audited(bank: Bank) -> None:
 
 
 def adopt(bank: Bank, row: TonTransaction) -> Settlement | None:
-    evidence = bank.client.received(row.out_msg_hash) if row.out_msg_hash else None
+    evidence = receipt_of(row, bank.client)
     with transaction.atomic():
         return adoption.adopt(
             chain_transaction_id=row.pk, evidence=evidence, actor=ACTOR, at=timezone.now()

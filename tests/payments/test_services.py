@@ -16,7 +16,7 @@ from accounts.services import AddressNotProved
 from advertmarket.db import NoDatabaseTransaction
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.ton_address import InvalidTonAddress, friendly_address
-from payments import ledger, selectors, services
+from payments import ledger, selectors, services, transfers
 from payments.chart import PerDeal
 from payments.ledger import KeyReused
 from payments.models import CommissionTier, Escrow, Settlement
@@ -182,7 +182,7 @@ def test_the_refund_address_is_kept_in_the_vault(bank: Bank) -> None:
     give_refund_address(reference, shown, "memo")
 
     assert selectors.refund_destination_given(reference)
-    field = services.REFUND_FIELD.format(reference=reference)
+    field = transfers.REFUND_FIELD.format(reference=reference)
     assert vault.read(user_id=ADVERTISER_ID, field=field) == {
         "address": wallet.raw_address,
         "comment": "memo",
@@ -218,7 +218,7 @@ def test_once_paid_the_refund_address_stays(bank: Bank) -> None:
     with pytest.raises(EscrowNotEmpty):
         give_refund_address(reference, PersonsWallet("thief").raw_address)
 
-    field = services.REFUND_FIELD.format(reference=reference)
+    field = transfers.REFUND_FIELD.format(reference=reference)
     kept = vault.read(user_id=ADVERTISER_ID, field=field)
     assert kept is not None
     assert kept["address"] == PersonsWallet("advertiser").raw_address
