@@ -421,7 +421,8 @@ def test_read_in_the_other_order_the_payment_would_be_overlooked(
 ) -> None:
     """The negative control: first whether anything came, then how far the chain is read."""
     reference = soon_to_expire(bank)
-    seen_before = deposits.pays_the_price(bank.escrow(reference))
+    with transaction.atomic():
+        seen_before = deposits.pays_the_price(bank.escrow(reference))
     monkeypatch.setattr(services, "pays_the_price", lambda _escrow: seen_before)
 
     with (
