@@ -15,14 +15,22 @@ from django.utils import timezone
 from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.money import NANO_PER_TON
+<<<<<<< HEAD
 from payments import deposits, ledger, pause, polling_reader, reader, services
+=======
+from payments import deposits, ledger, pause, reader, services, sweep
+>>>>>>> 6598d06d5de75262ba3410672b3e9d803ac9d5b4
 from payments.chart import PerDeal
 from payments.executor import Executor, make_signer
 from payments.models import Escrow, Settlement, TonTransaction, Wallet
 from payments.ton.api import TonApi
 from payments.ton.client import TonClient
+<<<<<<< HEAD
 from payments.ton.client_v2 import TonClientV2
 from payments.wallets import refill_stock
+=======
+from payments.wallets import TREASURY, refill_stock
+>>>>>>> 6598d06d5de75262ba3410672b3e9d803ac9d5b4
 from sandbox.ton.control import Chain
 from sandbox.ton.wallets import Wallet as PersonsWallet
 
@@ -33,6 +41,7 @@ Kind = Settlement.Kind
 PRICE_NANO = 100 * NANO_PER_TON
 OWNER_SHARE_NANO = 90 * NANO_PER_TON
 OWNER_ID = 501
+ADVERTISER_ID = 77
 ACTOR = Actor.system("test")
 
 
@@ -49,6 +58,8 @@ class Bank:
         self.signer = _signer()
         self.owner_id = OWNER_ID
         self.owner = PersonsWallet(f"owner {uuid4()}")
+        self.advertiser_id = ADVERTISER_ID
+        self.advertiser = PersonsWallet(f"advertiser {uuid4()}")
         self.confirm_epoch()
         self.read()
         refill_stock(self.api, at=timezone.now())
@@ -91,6 +102,27 @@ class Bank:
             )
         return reference
 
+    def refundable_escrow(self, price_nano: int = PRICE_NANO) -> UUID:
+        """The escrow of a new deal whose advertiser said where a refund goes."""
+        reference = self.open_escrow(price_nano)
+        self.set_refund_address(reference)
+        return reference
+
+    def set_refund_address(self, reference: UUID, address: str = "", comment: str = "") -> None:
+        """The advertiser says where refunds go: to the wallet that we look at, or elsewhere."""
+        now = timezone.now()
+        with transaction.atomic():
+            self._know(self.advertiser_id, "Anna")
+            services.set_refund_destination(
+                reference=reference,
+                user_id=self.advertiser_id,
+                address=address or self.advertiser.raw_address,
+                comment=comment,
+                typed_by_hand=True,
+                actor=Actor.user(self.advertiser_id),
+                at=now,
+            )
+
     def pay(self, reference: UUID, nano: int = PRICE_NANO) -> None:
         """The advertiser pays, and the reader books it."""
         self.chain.faucet(self.wallet(reference).address, nano)
@@ -102,9 +134,13 @@ class Bank:
         for person, (_, nano) in zip(people, payments, strict=True):
             self.chain.faucet(person.address, nano + NANO_PER_TON)
         for person, (address, nano) in zip(people, payments, strict=True):
-            boc = person.signed_transfer(address, nano, seqno=0, valid_until=self.chain.now() + 600)
-            assert self.client.send(base64.b64encode(boc).decode()) == "ok"
+            self.send(person, address, nano)
         return self.chain.mine(2)
+
+    def send(self, person: PersonsWallet, address: str, nano: int) -> None:
+        """A person's first transfer; it lands with the next blocks."""
+        boc = person.signed_transfer(address, nano, seqno=0, valid_until=self.chain.now() + 600)
+        assert self.client.send(base64.b64encode(boc).decode()) == "ok"
 
     def apply_deposits(self) -> None:
         """Apply the rule of every confirmed deposit."""
@@ -112,12 +148,32 @@ class Bank:
             with transaction.atomic():
                 deposits.apply_rule(deposit_id=deposit_id, at=timezone.now())
 
+    def deposit(self, reference: UUID, nano: int = PRICE_NANO) -> None:
+        """A payment, all the confirmations that it may need, and its rule."""
+        self.chain.faucet(self.wallet(reference).address, nano)
+        self.chain.mine(4)
+        self.read()
+        self.apply_deposits()
+
+    def return_stale_partials(self) -> None:
+        """Give back what has waited long enough for the rest of the price."""
+        for escrow in deposits.stale_partials(at=timezone.now()):
+            with transaction.atomic():
+                deposits.return_stale_partial(escrow=escrow, at=timezone.now())
+
     def funded_escrow(self) -> UUID:
-        """An escrow that holds its price."""
-        reference = self.open_escrow()
+        """An escrow that holds its price, and can give it back."""
+        reference = self.refundable_escrow()
         self.pay(reference)
         self.apply_deposits()
         return reference
+
+    def close(self, reference: UUID, *, expired: bool = False) -> None:
+        """The deal ends unpaid."""
+        with transaction.atomic():
+            services.close_escrow(
+                reference=reference, expired=expired, actor=ACTOR, at=timezone.now()
+            )
 
     def release(self, reference: UUID, owner_share_nano: int = OWNER_SHARE_NANO) -> None:
         """The ad was verified: the owner has earned their share."""
@@ -130,6 +186,23 @@ class Bank:
                 at=timezone.now(),
             )
 
+    def refund(self, reference: UUID) -> None:
+        """The deal failed: all goes back to the advertiser."""
+        with transaction.atomic():
+            services.refund_escrow(reference=reference, actor=ACTOR, at=timezone.now())
+
+    def split(self, reference: UUID, owner_gross_nano: int = PRICE_NANO // 2) -> None:
+        """The owner gets this part, less its commission of a tenth, and the advertiser the rest."""
+        with transaction.atomic():
+            services.split_escrow(
+                reference=reference,
+                owner_id=self.owner_id,
+                owner_gross_nano=owner_gross_nano,
+                commission_rate_bp=1_000,
+                actor=ACTOR,
+                at=timezone.now(),
+            )
+
     def payout_due(self) -> UUID:
         """An escrow whose owner has an address and is owed a payout."""
         self.set_payout_address()
@@ -137,17 +210,35 @@ class Bank:
         self.release(reference)
         return reference
 
+    def refund_due(self) -> UUID:
+        """An escrow whose advertiser is owed all of it."""
+        reference = self.funded_escrow()
+        self.refund(reference)
+        return reference
+
+    def split_due(self) -> UUID:
+        """An escrow that owes a payout of 45 TON and a refund of 50."""
+        self.set_payout_address()
+        reference = self.funded_escrow()
+        self.split(reference)
+        return reference
+
+    def sweep(self) -> None:
+        """Owe the treasury the commission of all deals that owe nothing else."""
+        for reference in sweep.sweepable():
+            with transaction.atomic():
+                sweep.owe_sweep(reference=reference, at=timezone.now())
+
+    def fund_treasury(self, nano: int = 5 * NANO_PER_TON) -> None:
+        """An operator sends the treasury money for gas."""
+        self.chain.faucet(self.treasury().address, nano)
+        self.read()
+
     def set_payout_address(self, comment: str = "", address: str = "") -> None:
         """The owner says where payouts go: to the wallet that we look at, or elsewhere."""
         now = timezone.now()
         with transaction.atomic():
-            accounts.get_or_create_user(
-                user_id=self.owner_id,
-                first_name="Olga",
-                username="",
-                language_code="en",
-                at=now,
-            )
+            self._know(self.owner_id, "Olga")
             accounts.set_payout_address(
                 user_id=self.owner_id,
                 address=address or self.owner.raw_address,
@@ -178,6 +269,10 @@ class Bank:
         self.chain.advance(seconds)
         return time_machine.travel(timezone.now() + dt.timedelta(seconds=seconds), tick=True)
 
+    def treasury(self) -> Wallet:
+        """The treasury, as stored."""
+        return Wallet.objects.get(subwallet=TREASURY)
+
     def wallet(self, reference: UUID) -> Wallet:
         """The wallet of an escrow, as stored."""
         return Wallet.objects.get(reference=reference)
@@ -206,9 +301,18 @@ class Bank:
 
     def owner_received(self) -> list[int]:
         """What arrived at the owner's address on chain, in nanoTON, oldest first."""
-        arrived = self.chain.transactions(self.owner.raw_address)
+        return self.received_at(self.owner.raw_address)
+
+    def advertiser_received(self) -> list[int]:
+        """What arrived at the advertiser's address on chain, in nanoTON, oldest first."""
+        return self.received_at(self.advertiser.raw_address)
+
+    def received_at(self, address: str) -> list[int]:
+        """What arrived at an address on chain, in nanoTON, oldest first."""
+        arrived = self.chain.transactions(address)
         return [int(one["in_msg"]["value"]) for one in arrived if one["in_msg"]["value"]]
 
+<<<<<<< HEAD
 
 class PollingBank(Bank):
     """The same where only API v2 is to be had."""
@@ -223,3 +327,33 @@ class PollingBank(Bank):
     def read_new(self) -> int:
         """Let the chain reader take its turn."""
         return polling_reader.poll_wallets(self.v2)
+=======
+    def fees(self, wallet: Wallet) -> int:
+        """What the chain itself took from a wallet so far, in nanoTON."""
+        return sum(
+            int(tx["total_fees"]) + sum(int(message["fwd_fee"]) for message in tx["out_msgs"])
+            for tx in self.chain.transactions(wallet.address)
+        )
+
+    def withheld(self, reference: UUID, kind: Kind) -> list[int]:
+        """What landed refunds of this kind kept back of what was owed, in nanoTON."""
+        landed = TonTransaction.objects.filter(
+            settlement__reference=reference, settlement__kind=kind, sent_nano__gt=0
+        )
+        return list(landed.order_by("lt").values_list("withheld_nano", flat=True))
+
+    def off_the_chain(self) -> dict[int, tuple[int, int]]:
+        """The wallets whose books differ from the chain: what the chain says, and what we say."""
+        looked_at = {
+            wallet.subwallet: (self.chain.balance(wallet.address), wallet.balance_nano)
+            for wallet in Wallet.objects.all()
+        }
+        return {
+            number: (chain, books) for number, (chain, books) in looked_at.items() if chain != books
+        }
+
+    def _know(self, user_id: int, name: str) -> None:
+        accounts.get_or_create_user(
+            user_id=user_id, first_name=name, username="", language_code="en", at=timezone.now()
+        )
+>>>>>>> 6598d06d5de75262ba3410672b3e9d803ac9d5b4
