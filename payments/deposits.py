@@ -96,20 +96,27 @@ def allocate(*, escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datetime)
     deposit.save(update_fields=["state", "rule", "decided_at"])
 
 
+@requires_transaction
 def pays_the_price(escrow: Escrow) -> bool:
     """Return whether what has come, decided or not, is enough to fund an escrow that awaits it."""
+    _hold_still(escrow)
     return received_nano(escrow) >= least_funding(escrow.price_nano)
 
 
 def received_nano(escrow: Escrow) -> int:
     """Return what counts toward the price: what funded it, or what has come so far; in nanoTON."""
     undecided = escrow.deposits.filter(state__in=_UNDECIDED).values_list("amount_nano", flat=True)
-    return (escrow.funded_nano or 0) + partial_nano(escrow) + sum(undecided)
+    return (escrow.funded_nano or 0) + _partial_nano(escrow) + sum(undecided)
 
 
+@requires_transaction
 def partial_nano(escrow: Escrow) -> int:
     """Return what lies in a locked escrow's PARTIAL_DEPOSIT and does not go back; in nanoTON."""
     _hold_still(escrow)
+    return _partial_nano(escrow)
+
+
+def _partial_nano(escrow: Escrow) -> int:
     held = ledger.balance(PerDeal.PARTIAL_DEPOSIT.of(escrow.reference))
     # what has landed is in the account no more
     returning = _returning(escrow).exclude(chain_transactions__state=TonTransaction.State.LANDED)

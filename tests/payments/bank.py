@@ -15,22 +15,14 @@ from django.utils import timezone
 from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.money import NANO_PER_TON
-<<<<<<< HEAD
-from payments import deposits, ledger, pause, polling_reader, reader, services
-=======
-from payments import deposits, ledger, pause, reader, services, sweep
->>>>>>> 6598d06d5de75262ba3410672b3e9d803ac9d5b4
+from payments import deposits, ledger, pause, polling_reader, reader, services, sweep
 from payments.chart import PerDeal
 from payments.executor import Executor, make_signer
 from payments.models import Escrow, Settlement, TonTransaction, Wallet
 from payments.ton.api import TonApi
 from payments.ton.client import TonClient
-<<<<<<< HEAD
 from payments.ton.client_v2 import TonClientV2
-from payments.wallets import refill_stock
-=======
 from payments.wallets import TREASURY, refill_stock
->>>>>>> 6598d06d5de75262ba3410672b3e9d803ac9d5b4
 from sandbox.ton.control import Chain
 from sandbox.ton.wallets import Wallet as PersonsWallet
 
@@ -312,22 +304,6 @@ class Bank:
         arrived = self.chain.transactions(address)
         return [int(one["in_msg"]["value"]) for one in arrived if one["in_msg"]["value"]]
 
-<<<<<<< HEAD
-
-class PollingBank(Bank):
-    """The same where only API v2 is to be had."""
-
-    head, broadcast = "getMasterchainInfo", "sendBocReturnHash"
-
-    def make_api(self) -> TonClientV2:
-        """What payments speaks with."""
-        self.v2 = TonClientV2()
-        return self.v2
-
-    def read_new(self) -> int:
-        """Let the chain reader take its turn."""
-        return polling_reader.poll_wallets(self.v2)
-=======
     def fees(self, wallet: Wallet) -> int:
         """What the chain itself took from a wallet so far, in nanoTON."""
         return sum(
@@ -356,4 +332,18 @@ class PollingBank(Bank):
         accounts.get_or_create_user(
             user_id=user_id, first_name=name, username="", language_code="en", at=timezone.now()
         )
->>>>>>> 6598d06d5de75262ba3410672b3e9d803ac9d5b4
+
+
+class PollingBank(Bank):
+    """The same where only API v2 is to be had."""
+
+    head, broadcast = "getMasterchainInfo", "sendBocReturnHash"
+
+    def make_api(self) -> TonClientV2:
+        """What payments speaks with."""
+        self.v2 = TonClientV2()
+        return self.v2
+
+    def read_new(self) -> int:
+        """Let the chain reader take its turn."""
+        return polling_reader.poll_wallets(self.v2)
