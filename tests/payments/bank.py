@@ -64,7 +64,7 @@ class Bank:
         """Let the chain reader take its turn."""
         return reader.read_new_blocks(self.client, at_most=1000)
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         """Close the connections."""
         self.client.close()
         self.api.close()

@@ -57,7 +57,7 @@ def bank(
     monkeypatch.setattr(wallets, "STOCK", 3)
     bank = PollingBank(chain) if api_version == "v2" else Bank(chain)
     yield bank
-    bank.close()
+    bank.hang_up()
 
 
 @pytest.fixture(scope="session")
