@@ -31,6 +31,7 @@ class Code(StrEnum):
     CHANNEL_USER_NOT_ADMIN = "CHANNEL_USER_NOT_ADMIN"
     CHANNEL_INACCESSIBLE = "CHANNEL_INACCESSIBLE"
     CREATIVE_INVALID = "CREATIVE_INVALID"
+    DISPUTE_ALREADY_EXISTS = "DISPUTE_ALREADY_EXISTS"
     INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
     INVALID_TON_ADDRESS = "INVALID_TON_ADDRESS"
     ADDRESS_NOT_PROVED = "ADDRESS_NOT_PROVED"
@@ -70,6 +71,7 @@ CATALOGUE: dict[Code, tuple[HTTPStatus, Promise]] = {
     Code.CHANNEL_USER_NOT_ADMIN: (_S.FORBIDDEN, _("You do not administer this channel")),
     Code.CHANNEL_INACCESSIBLE: (_S.CONFLICT, _("The channel cannot be reached or used")),
     Code.CREATIVE_INVALID: (_S.UNPROCESSABLE_ENTITY, _("The draft breaks a rule")),
+    Code.DISPUTE_ALREADY_EXISTS: (_S.CONFLICT, _("There is a dispute already")),
     Code.INSUFFICIENT_BALANCE: (_S.CONFLICT, _("Not enough money there")),
     Code.INVALID_TON_ADDRESS: (_S.UNPROCESSABLE_ENTITY, _("Not a usable TON address")),
     Code.ADDRESS_NOT_PROVED: (_S.CONFLICT, _("The address is not proved")),

@@ -14,13 +14,24 @@ from advertmarket.admin import ReadOnlyAdmin, ReadOnlyInline, ton
 from advertmarket.money import format_ton
 from payments import selectors as payments
 
-from .models import Brief, Creative, Deal, DealEvent, PlannedCheck, PostAttempt, PostingCheck
+from .disputes.selectors import propose_split
+from .models import (
+    Brief,
+    Creative,
+    Deal,
+    DealEvent,
+    Dispute,
+    DisputeEvidence,
+    PlannedCheck,
+    PostAttempt,
+    PostingCheck,
+)
 
 
-def _inline(row: type[Model], *columns: str, order: str = "pk") -> type[ReadOnlyInline[Any, Deal]]:
-    """Return an inline that shows these columns of a deal's rows."""
+def _inline(row: type[Model], *columns: str, order: str = "pk") -> type[ReadOnlyInline[Any, Any]]:
+    """Return an inline that shows these columns of rows of a deal, or of its dispute."""
 
-    class Rows(ReadOnlyInline[Any, Deal]):
+    class Rows(ReadOnlyInline[Any, Any]):
         model = row
         fields = readonly_fields = columns
         ordering = (order,)
@@ -48,6 +59,7 @@ class DealAdmin(ReadOnlyAdmin[Deal]):
     readonly_fields = ("price", "escrow", "accounts", "payout")
     exclude = ("price_nano", "lease_owner")
     inlines = (
+        _inline(Dispute, "opened_at", "reason", "state", "decision", "owner_bp", "decided_by"),
         _inline(DealEvent, "at", "action", "from_status", "to_status", "actor", "reason"),
         _inline(Brief, "text", "audience", "tone", "links", "forbidden_words", "notes"),
         _inline(Creative, "version", "text", "media", "buttons", "revision_note", "approved_at"),
@@ -87,3 +99,25 @@ class DealAdmin(ReadOnlyAdmin[Deal]):
             view.waiting_for,
             view.tx_hash,
         )
+
+
+@admin.register(Dispute)
+class DisputeAdmin(ReadOnlyAdmin[Dispute]):
+    list_display = ("deal", "reason", "state", "opened_by", "opened_at", "due_at", "decision")
+    list_filter = ("state", "reason", "decision", "opened_at")
+    search_fields = ("=deal__id", "opened_by")
+    list_select_related = ("deal",)
+    ordering = ("-opened_at",)
+    readonly_fields = ("proposal",)
+    inlines = (_inline(DisputeEvidence, "added_at", "added_by", "kind", "content", "content_hash"),)
+
+    @admin.display(description=_("split by time"))
+    def proposal(self, dispute: Dispute) -> str:
+        """Say how the time that the ad was up would divide the money."""
+        proposal = propose_split(dispute)
+        if proposal is None:
+            return "—"
+        parts = proposal.shares
+        sums = map(format_ton, (parts.owner_nano, parts.commission_nano, parts.advertiser_nano))
+        text = _("{} basis points: owner {}, commission {}, advertiser {} TON")
+        return text.format(proposal.owner_bp, *sums)

@@ -6,10 +6,9 @@ from datetime import datetime
 
 from advertmarket.actors import Actor
 from advertmarket.messaging.consumer import consumes
-from payments import selectors as payments
-from payments.events import DepositConfirmed, SettlementConfirmed
+from payments.events import DepositConfirmed, DepositRejected, EscrowSettled
 
-from . import services
+from . import endings, services
 
 GROUP = "cg-deals"
 ACTOR = Actor.system(GROUP)
@@ -21,8 +20,13 @@ def fund_deal(event: DepositConfirmed, *, at: datetime) -> None:
     services.fund_deal(deal_id=event.deal_id, actor=ACTOR, at=at)
 
 
-@consumes(SettlementConfirmed, group=GROUP)
-def complete_deal(event: SettlementConfirmed, *, at: datetime) -> None:
-    """The owner has the payout: the deal is complete."""
-    if event.kind == payments.PAYOUT:
-        services.complete_deal(deal_id=event.deal_id, actor=ACTOR, at=at)
+@consumes(DepositRejected, group=GROUP)
+def cancel_deal(event: DepositRejected, *, at: datetime) -> None:
+    """An operator rejected the deposit: the deal is over."""
+    endings.cancel_rejected(deal_id=event.deal_id, actor=ACTOR, at=at)
+
+
+@consumes(EscrowSettled, group=GROUP)
+def settle_deal(event: EscrowSettled, *, at: datetime) -> None:
+    """Everybody has what was decided: the deal ends, unless it had ended with the decision."""
+    endings.settle_deal(deal_id=event.deal_id, actor=ACTOR, at=at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .lifecycle import DEADLINE_S, GRACE_S, HOUR_S, TERMINAL, TRANSITIONS, Status
+from .lifecycle import DEADLINE_S, DISPUTE_S, GRACE_S, HOUR_S, OVER, TRANSITIONS, Status
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "deal-states.md"
 
@@ -27,7 +27,7 @@ def _diagram() -> str:
         if line.action not in labels:
             labels.append(line.action)
     lines = [f"    {s} --> {t}: {', '.join(labels)}" for (s, t), labels in edges.items()]
-    ends = [f"    {status} --> [*]" for status in Status if status in TERMINAL]
+    ends = [f"    {status} --> [*]" for status in Status if status in OVER]
     start = f"    [*] --> {Status.DRAFT}"
     return "\n".join(["```mermaid", "stateDiagram-v2", start, *lines, *ends, "```", ""])
 
@@ -43,11 +43,15 @@ def _transitions() -> str:
 
 
 def _deadlines() -> str:
-    rows = [f"| {status} | {seconds // HOUR_S} h |" for status, seconds in DEADLINE_S.items()]
+    deadlines = {**DEADLINE_S, Status.DISPUTED: DISPUTE_S}
+    rows = [f"| {status} | {seconds // HOUR_S} h |" for status, seconds in deadlines.items()]
     note = (
         f"A deadline counts from the entry into the state, in {Status.SCHEDULED} from the time of "
         f"publication,\nin {Status.DELIVERY_VERIFYING} from the end of the retention time; "
-        f"{GRACE_S // 60} minutes of grace follow. Then a deal\nthat nobody paid expires, and one "
-        "that is paid is held for an operator. `DEADLINE_SCALE` scales them all."
+        f"{GRACE_S // 60} minutes of grace follow. Then the\ndeal expires, and what was paid goes "
+        f"back. Where the money may have been earned, in {Status.CREATIVE_SUBMITTED} and\n"
+        f"{Status.DELIVERY_VERIFYING}, and in {Status.SCHEDULED} if a post may be there, a dispute "
+        f"is opened instead. In {Status.DISPUTED}\nthe dispute is escalated, again and again. "
+        "`DEADLINE_SCALE` scales them all."
     )
     return "\n".join(["| state | deadline |", "|---|---|", *rows, "", note, ""])

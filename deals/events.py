@@ -132,14 +132,56 @@ class DealCompleted(DealEvent):
 
 
 @event
+class DealRefunded(DealEvent):
+    """The advertiser has the money back, on chain."""
+
+    TYPE: ClassVar[str] = "DEAL_REFUNDED"
+
+
+@event
+class DealPartiallyRefunded(DealEvent):
+    """Both have their share, on chain."""
+
+    TYPE: ClassVar[str] = "DEAL_PARTIALLY_REFUNDED"
+
+
+@event
+class DisputeOpened(DealEvent):
+    """A side, the system or an operator opened a dispute: the money stays in escrow."""
+
+    TYPE: ClassVar[str] = "DISPUTE_OPENED"
+
+
+@event
+class DisputeEscalated(DealEvent):
+    """Nobody decided the dispute in time."""
+
+    TYPE: ClassVar[str] = "DISPUTE_ESCALATED"
+
+
+@event
+class DisputeResolved(DealEvent):
+    """An operator decided the dispute; what was decided is owed."""
+
+    TYPE: ClassVar[str] = "DISPUTE_RESOLVED"
+
+
+@event
+class CancellationAsked(DealEvent):
+    """A side wants a paid deal cancelled, and the other has to agree."""
+
+    TYPE: ClassVar[str] = "CANCELLATION_ASKED"
+
+
+@event
 class DealCancelled(DealEvent):
-    """A side withdrew before anything was paid."""
+    """A side withdrew, or both did; what was paid goes back."""
 
     TYPE: ClassVar[str] = "DEAL_CANCELLED"
 
 
 @event
 class DealExpired(DealEvent):
-    """A deadline passed with nothing paid."""
+    """A deadline passed; what was paid goes back."""
 
     TYPE: ClassVar[str] = "DEAL_EXPIRED"

@@ -7,14 +7,16 @@ from typing import ClassVar
 
 from django.utils.translation import gettext_lazy as _
 
+from advertmarket.actors import Actor
 from advertmarket.db import hold_name, requires_transaction
 from advertmarket.errors import Code, DomainError
 
 from .lifecycle import ACTIVE
-from .models import Deal
+from .models import Deal, Dispute
 
 ACTIVE_PER_ADVERTISER = 10
 NEW_PER_CHANNEL_A_DAY = 5
+DISPUTES_A_WEEK = 3
 
 
 class TooManyActiveDeals(DomainError):
@@ -30,6 +32,14 @@ class TooManyNewDeals(DomainError):
 
     code: ClassVar[Code] = Code.LIMIT_EXCEEDED
     message = _("A channel may get {limit} new deals a day.")
+    public_facts = ("limit",)
+
+
+class TooManyDisputes(DomainError):
+    """The person disputed as much this week as one may."""
+
+    code: ClassVar[Code] = Code.LIMIT_EXCEEDED
+    message = _("You may open {limit} disputes a week.")
     public_facts = ("limit",)
 
 
@@ -57,3 +67,18 @@ def check_new_offers(*, channel_id: int, at: datetime) -> None:
     new = Deal.objects.filter(channel_id=channel_id, submitted_at__gt=at - timedelta(days=1))
     if new.count() >= NEW_PER_CHANNEL_A_DAY:
         raise TooManyNewDeals(limit=NEW_PER_CHANNEL_A_DAY)
+
+
+@requires_transaction
+def check_disputes(*, user_id: int, at: datetime) -> None:
+    """Refuse one more dispute of a person's; holds the count until the commit.
+
+    Raises:
+        TooManyDisputes: they opened 3 within a week.
+    """
+    hold_name(f"disputes of {user_id}")
+    opened = Dispute.objects.filter(
+        opened_by=str(Actor.user(user_id)), opened_at__gt=at - timedelta(days=7)
+    )
+    if opened.count() >= DISPUTES_A_WEEK:
+        raise TooManyDisputes(limit=DISPUTES_A_WEEK)

@@ -6,6 +6,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from advertmarket.money import NANO_PER_TON
 
@@ -17,7 +18,13 @@ _PUBLISHED = (
     Status.PUBLISHED,
     Status.DELIVERY_VERIFYING,
     Status.DELIVERY_VERIFIED,
+)
+_PERHAPS_PUBLISHED = (
+    Status.DISPUTED,
     Status.COMPLETED_RELEASED,
+    Status.REFUNDED,
+    Status.PARTIALLY_REFUNDED,
+    Status.EXPIRED,
 )
 _WORKED_ON = (Status.ACCEPTED, Status.SCHEDULED)
 
@@ -25,15 +32,15 @@ _WORKED_ON = (Status.ACCEPTED, Status.SCHEDULED)
 class Hold(models.TextChoices):
     """Why a deal waits for an operator."""
 
-    DEADLINE_PASSED = "DEADLINE_PASSED"
     POST_REFUSED = "POST_REFUSED"
     POST_UNRESOLVED = "POST_UNRESOLVED"
-    POST_DELETED = "POST_DELETED"
-    POST_EDITED = "POST_EDITED"
-    POST_EDITED_SLIGHTLY = "POST_EDITED_SLIGHTLY"
-    CHANNEL_PRIVATE = "CHANNEL_PRIVATE"
-    CHANNEL_UNREACHABLE = "CHANNEL_UNREACHABLE"
-    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Side(models.TextChoices):
+    """The two sides of a deal."""
+
+    ADVERTISER = "advertiser"
+    OWNER = "owner"
 
 
 class Tone(models.TextChoices):
@@ -52,7 +59,8 @@ class Deal(models.Model):
     `version` counts the rows of its history. `due_at` is when a worker takes the next step, of a
     status that waits for one, and `waiting_for` what kept the last attempt; `leased_until` is that
     worker's lease. `channel_was_public`: it had a username at the publication. What is held
-    (`held_at`) is moved by nobody but an operator.
+    (`held_at`) is moved by nobody but an operator. `cancel_asked_by`: this side wants a paid deal
+    cancelled, and the other has not agreed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -79,6 +87,7 @@ class Deal(models.Model):
     held_at = models.DateTimeField(null=True)
     hold_reason = models.CharField(max_length=32, blank=True, choices=Hold)
     hold_note = models.CharField(max_length=500, blank=True)
+    cancel_asked_by = models.CharField(max_length=10, blank=True, choices=Side)
 
     class Meta:
         db_table = "deals"
@@ -122,16 +131,25 @@ class Deal(models.Model):
             models.CheckConstraint(
                 name="deal_scheduled_with_time",
                 condition=Q(status__in=[Status.SCHEDULED, *_PUBLISHED], publish_at__isnull=False)
-                | (~Q(status__in=[Status.SCHEDULED, *_PUBLISHED]) & Q(publish_at=None)),
+                | Q(status__in=_PERHAPS_PUBLISHED)
+                | (
+                    ~Q(status__in=[Status.SCHEDULED, *_PUBLISHED, *_PERHAPS_PUBLISHED])
+                    & Q(publish_at=None)
+                ),
             ),
             models.CheckConstraint(
                 name="deal_published_with_times",
                 condition=Q(
-                    status__in=_PUBLISHED,
+                    status__in=[*_PUBLISHED, *_PERHAPS_PUBLISHED],
                     published_at__isnull=False,
                     retention_ends_at__isnull=False,
                 )
                 | (~Q(status__in=_PUBLISHED) & Q(published_at=None, retention_ends_at=None)),
+            ),
+            models.CheckConstraint(
+                name="deal_cancellation_asked_while_paid",
+                condition=Q(cancel_asked_by="")
+                | Q(status=Status.FUNDED, cancel_asked_by__in=Side.values),
             ),
             models.CheckConstraint(
                 name="deal_held_with_reason",
@@ -148,9 +166,14 @@ class Deal(models.Model):
     def __str__(self) -> str:
         return f"{self.id} · {self.status}"
 
+    @property
+    def owner_share_nano(self) -> int:
+        """What the owner gets of the price, in nanoTON; the rest is the commission."""
+        return self.price_nano - self.price_nano * self.commission_rate_bp // 10_000
+
 
 class DealEvent(models.Model):
-    """One line of a deal's history: a transition, or a hold (then the status stays)."""
+    """One line of a deal's history: a transition, or a hold (with that the status stays)."""
 
     HOLD = "HOLD"
 
@@ -325,3 +348,118 @@ class PostingCheck(models.Model):
 
     class Meta:
         db_table = "posting_checks"
+
+
+class Dispute(models.Model):
+    """A disagreement about a deal's money, and how it was decided.
+
+    `owner_bp` is the owner's part of a split, in basis points of what escrow holds. A dispute that
+    is not decided by `due_at` is escalated.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "OPEN"
+        DECIDED = "DECIDED"
+
+    class Reason(models.TextChoices):
+        QUALITY = "QUALITY", _("the ad is not what was agreed")
+        NOT_APPROVED = "NOT_APPROVED", _("the ad was neither approved nor returned in time")
+        NOT_POSTED = "NOT_POSTED", _("nobody knows whether the ad was posted")
+        POST_DELETED = "POST_DELETED", _("the ad was deleted")
+        POST_EDITED = "POST_EDITED", _("the ad was changed")
+        POST_EDITED_SLIGHTLY = "POST_EDITED_SLIGHTLY", _("the ad was changed slightly")
+        CHANNEL_PRIVATE = "CHANNEL_PRIVATE", _("the channel became private")
+        CHANNEL_UNREACHABLE = "CHANNEL_UNREACHABLE", _("the channel cannot be reached")
+        INCONCLUSIVE = "INCONCLUSIVE", _("it could not be verified that the ad stayed")
+        OTHER = "OTHER", _("another reason")
+
+    class Decision(models.TextChoices):
+        RELEASE = "RELEASE", _("the channel is paid")
+        REFUND = "REFUND", _("the money goes back")
+        SPLIT = "SPLIT", _("the money is divided")
+
+    deal = models.ForeignKey(Deal, models.PROTECT, related_name="disputes")
+    state = models.CharField(max_length=16, choices=State, default=State.OPEN)
+    reason = models.CharField(max_length=32, choices=Reason)
+    opened_by = models.CharField(max_length=100)
+    opened_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    decision = models.CharField(max_length=16, blank=True, choices=Decision)
+    owner_bp = models.PositiveSmallIntegerField(null=True)
+    decision_reason = models.CharField(max_length=1000, blank=True)
+    decided_by = models.CharField(max_length=100, blank=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "disputes"
+        indexes = [
+            models.Index(fields=["due_at"], name="dispute_due", condition=Q(state="OPEN")),
+            models.Index(fields=["opened_by", "opened_at"], name="dispute_by_whom"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                name="dispute_one_open_per_deal", fields=["deal"], condition=Q(state="OPEN")
+            ),
+            models.CheckConstraint(
+                name="dispute_decided_whole",
+                condition=Q(
+                    state="OPEN",
+                    decision="",
+                    decision_reason="",
+                    decided_by="",
+                    decided_at=None,
+                )
+                | (
+                    Q(
+                        state="DECIDED",
+                        decision__in=["RELEASE", "REFUND", "SPLIT"],
+                        decided_at__isnull=False,
+                    )
+                    & ~Q(decision_reason="")
+                    & ~Q(decided_by="")
+                ),
+            ),
+            models.CheckConstraint(
+                name="dispute_split_in_parts",
+                condition=Q(decision="SPLIT", owner_bp__gt=0, owner_bp__lt=10_000)
+                | (~Q(decision="SPLIT") & Q(owner_bp=None)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.deal_id} · {self.reason} · {self.state}"
+
+
+class DisputeEvidence(models.Model):
+    """What somebody shows for their side; written once. `content_hash` is SHA-256, in hex."""
+
+    class Kind(models.TextChoices):
+        SCREENSHOT = "SCREENSHOT"
+        TEXT = "TEXT"
+        LINK = "LINK"
+        TON_TX = "TON_TX"
+        SYSTEM_CHECK = "SYSTEM_CHECK"
+        TIMELINE = "TIMELINE"
+
+    id = models.BigAutoField(primary_key=True)
+    dispute = models.ForeignKey(Dispute, models.PROTECT, related_name="evidence")
+    kind = models.CharField(max_length=16, choices=Kind)
+    content = models.TextField()
+    content_hash = models.CharField(max_length=64)
+    added_by = models.CharField(max_length=100)
+    added_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "dispute_evidence"
+        constraints = [
+            models.UniqueConstraint(
+                name="dispute_evidence_once",
+                fields=["dispute", "added_by", "kind", "content_hash"],
+            ),
+            models.CheckConstraint(
+                name="dispute_evidence_kind_known",
+                condition=Q(
+                    kind__in=[*("SCREENSHOT", "TEXT", "LINK", "TON_TX", "SYSTEM_CHECK", "TIMELINE")]
+                ),
+            ),
+        ]

@@ -23,7 +23,7 @@ from . import events
 from .lifecycle import (
     DEADLINE_S,
     GRACE_S,
-    TERMINAL,
+    OVER,
     Action,
     IllegalTransition,
     Role,
@@ -36,7 +36,7 @@ from .permissions import DealNotFound, NotAllowed, check_visible, roles_of
 
 logger = logging.getLogger(__name__)
 
-_ENDINGS = frozenset({Action.CANCEL, Action.REJECT})
+_ENDINGS = frozenset({Action.CANCEL, Action.REJECT, Action.AGREE_TO_CANCEL})
 """What a person may still do after the deadline."""
 
 
@@ -122,7 +122,7 @@ def move(
     reason: str = "",
     **changes: object,
 ) -> Moved:
-    """Take `action` on the deal: the only writer of `deals.status`.
+    """Take `action` on the deal: the only writer of `deals.status`. An operator's ends a hold.
 
     `guard` may refuse by a domain error of its own; `changes` are columns that change with the
     status. Asked for what has just been done, it changes nothing.
@@ -139,7 +139,7 @@ def move(
     if line is None:
         return Moved(deal, source, is_new=False)
     _check_time(deal, action, actor, at)
-    if deal.held_at is not None:
+    if deal.held_at is not None and line.role is not Role.OPERATOR:
         raise OnHold(hold_reason=deal.hold_reason)
     if guard is not None:
         guard(deal)
@@ -190,7 +190,7 @@ def _is_done(deal: Deal, action: Action, lines: Sequence[Transition]) -> bool:
     if deal.status not in {line.target for line in lines}:
         return False
     latest = history.order_by("-version").first()
-    return deal.status in TERMINAL or (latest is not None and latest.action == action)
+    return deal.status in OVER or (latest is not None and latest.action == action)
 
 
 def _check_time(deal: Deal, action: Action, actor: Actor, at: datetime) -> None:
@@ -199,13 +199,15 @@ def _check_time(deal: Deal, action: Action, actor: Actor, at: datetime) -> None:
 
 
 def _write(deal: Deal, line: Transition, changes: dict[str, object], at: datetime) -> None:
-    deal.status, deal.status_since_at = line.target, at
     deal.version += 1
     deal.due_at = deal.lease_owner = deal.leased_until = None
-    deal.waiting_for = ""
+    deal.waiting_for = deal.cancel_asked_by = ""
+    deal.held_at, deal.hold_reason, deal.hold_note = None, "", ""
     for name, value in changes.items():
         setattr(deal, name, value)
-    deal.deadline_at = _deadline(deal, line.target, at)
+    if line.target != line.source:
+        deal.status, deal.status_since_at = line.target, at
+        deal.deadline_at = _deadline(deal, line.target, at)
     deal.save()
 
 

@@ -16,10 +16,13 @@ from advertmarket.errors import Code, DomainError
 from channels import selectors as channels
 from channels.selectors import Right
 
-from .lifecycle import TRANSITIONS, Action, Role
-from .models import Deal
+from .lifecycle import TRANSITIONS, Action, Role, Transition
+from .models import Deal, Side
 
 _ROLE_OF_RIGHT = {Right.MODERATE: Role.MODERATOR, Right.PUBLISH: Role.PUBLISHER}
+
+
+_ROLE_OF_SIDE = {Side.ADVERTISER: Role.ADVERTISER, Side.OWNER: Role.MODERATOR}
 
 
 class DealNotFound(DomainError):
@@ -44,13 +47,21 @@ def roles_of(actor: Actor, deal: Deal, rights: Rights | None = None) -> frozense
     """Return what someone is to a deal."""
     if actor.kind == "system":
         return frozenset({Role.SYSTEM})
-    if actor.kind != "user":
-        return frozenset()
+    if actor.kind == "operator":
+        return frozenset({Role.OPERATOR})
     roles = {Role.ADVERTISER} if int(actor.id) == deal.advertiser_id else set()
     if rights is None:
         rights = channels.rights_in(user_id=int(actor.id), channel_ids=[deal.channel_id])
     theirs = rights[deal.channel_id]
     return frozenset(roles | {role for right, role in _ROLE_OF_RIGHT.items() if right in theirs})
+
+
+def kind_of(actor: str, deal: Deal) -> str:
+    """Return who an actor that history names was to the deal, for its people to read."""
+    kind, _separator, actor_id = actor.partition(":")
+    if kind != "user":
+        return kind
+    return Side.ADVERTISER if int(actor_id) == deal.advertiser_id else Side.OWNER
 
 
 def visible_to(user_id: int) -> Q:
@@ -88,6 +99,21 @@ def actions_of(actor: Actor, deal: Deal, rights: Rights | None = None) -> tuple[
     if deal.held_at is not None:
         return ()
     roles = roles_of(actor, deal, rights)
-    return tuple(
-        line.action for line in TRANSITIONS if line.source == deal.status and line.role in roles
-    )
+    lines = [line for line in TRANSITIONS if line.source == deal.status and line.role in roles]
+    return tuple(dict.fromkeys(line.action for line in lines if _is_open(line, deal)))
+
+
+def sides_of(actor: Actor, deal: Deal) -> frozenset[Side]:
+    """Return the sides of the deal that someone may speak for."""
+    roles = roles_of(actor, deal)
+    return frozenset(side for side, role in _ROLE_OF_SIDE.items() if role in roles)
+
+
+def _is_open(line: Transition, deal: Deal) -> bool:
+    """Tell whether nothing beside the status keeps this action from its role now."""
+    asked_by = deal.cancel_asked_by
+    if line.action == Action.ASK_TO_CANCEL:
+        return not asked_by
+    if line.action == Action.AGREE_TO_CANCEL:
+        return bool(asked_by) and line.role != _ROLE_OF_SIDE[Side(asked_by)]
+    return True

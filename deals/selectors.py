@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
@@ -19,10 +19,8 @@ from payments.selectors import DepositInstructions, EscrowView, SettlementView
 
 from . import permissions
 from .lifecycle import ACTIVE
-from .models import Brief, Creative, Deal, DealEvent
+from .models import Brief, Creative, Deal, DealEvent, Side
 from .permissions import DealNotFound
-
-Side = Literal["advertiser", "owner"]
 
 
 class NoDepositYet(DomainError):
@@ -65,6 +63,7 @@ class DealView:
     published_at: datetime | None
     retention_ends_at: datetime | None
     hold_reason: str
+    cancel_asked_by: str
     actions: tuple[str, ...]
     brief: Brief
 
@@ -93,6 +92,26 @@ class EscrowAndPayout:
     payout: SettlementView | None
 
 
+@dataclass(frozen=True)
+class People:
+    """The two people of a deal, by Telegram id."""
+
+    advertiser_id: int
+    owner_id: int
+
+
+def people_of(deal_id: UUID) -> People:
+    """Return whose deal it is.
+
+    Raises:
+        DealNotFound: there is none.
+    """
+    ids = Deal.objects.filter(id=deal_id).values_list("advertiser_id", "owner_id").first()
+    if ids is None:
+        raise DealNotFound
+    return People(*ids)
+
+
 def get_deal(deal_id: UUID, *, actor: Actor) -> DealView:
     """Return a deal.
 
@@ -114,9 +133,9 @@ def list_deals(
     rows = Deal.objects.select_related("brief").filter(permissions.visible_to(user_id))
     if statuses:
         rows = rows.filter(status__in=list(statuses))
-    if side == "advertiser":
+    if side == Side.ADVERTISER:
         rows = rows.filter(advertiser_id=user_id)
-    elif side == "owner":
+    elif side == Side.OWNER:
         rows = rows.filter(channel_id__in=channels.channels_of(user_id=user_id))
     found = page.of(rows, order=("-created_at", "-id"))
     ids = {deal.channel_id for deal in found.items}
@@ -222,22 +241,20 @@ def _view(
         published_at=deal.published_at,
         retention_ends_at=deal.retention_ends_at,
         hold_reason=deal.hold_reason,
+        cancel_asked_by=deal.cancel_asked_by,
         actions=permissions.actions_of(actor, deal, rights),
         brief=deal.brief,
     )
 
 
 def _entry(event: DealEvent, deal: Deal) -> TimelineEntry:
-    kind, _separator, actor_id = event.actor.partition(":")
-    reason = event.reason if kind == "user" else ""
-    if kind == "user":
-        kind = "advertiser" if int(actor_id) == deal.advertiser_id else "owner"
+    actor = permissions.kind_of(event.actor, deal)
     return TimelineEntry(
         version=event.version,
         action=event.action,
         from_status=event.from_status,
         to_status=event.to_status,
-        actor=kind,
-        reason=reason,
+        actor=actor,
+        reason=event.reason if actor in Side.values else "",
         at=event.at,
     )

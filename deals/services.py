@@ -28,10 +28,10 @@ from payments import services as payment_services
 from . import permissions
 from .delivery.content import Parts, digest
 from .delivery.draft import Draft, check_against_brief
-from .lifecycle import Action, IllegalTransition, Status, lines_of
+from .lifecycle import Action, IllegalTransition, Status
 from .limits import check_active_deals, check_new_offers
-from .models import Brief, Creative, Deal, Hold, PostAttempt
-from .moves import hold, is_overdue, lock, move
+from .models import Brief, Creative, Deal, DealEvent
+from .moves import lock, move
 from .selectors import NoDepositYet
 
 PROOF_MAX_AGE = timedelta(minutes=15)
@@ -69,12 +69,6 @@ class NotFunded(DomainError):
     """Payments does not hold the deal's money."""
 
     message = _("The escrow of this deal does not hold its price.")
-
-
-class NotPaidOut(DomainError):
-    """Payments does not know of a confirmed payout."""
-
-    message = _("The payout of this deal is not confirmed on chain.")
 
 
 class TimeNotPossible(DomainError):
@@ -222,44 +216,6 @@ def reject_offer(
     move(deal_id=deal_id, action=Action.REJECT, actor=actor, reason=reason, at=at)
 
 
-@requires_transaction
-def cancel_deal(*, deal_id: UUID, reason: str = "", actor: Actor, at: datetime) -> None:
-    """A side withdraws before anything is paid.
-
-    Raises:
-        EscrowNotEmpty: a deposit has arrived.
-        ChainBehind: the payment deadline has passed, and the chain is not read that far.
-    """
-    moved = move(deal_id=deal_id, action=Action.CANCEL, actor=actor, reason=reason, at=at)
-    if moved.is_new and moved.source == Status.AWAITING_PAYMENT:
-        payment_services.close_escrow(reference=deal_id, actor=actor, at=at)
-
-
-@requires_transaction
-def end_overdue(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
-    """End a deal whose deadline has passed with nothing paid, or hold it for an operator.
-
-    Raises:
-        EscrowNotEmpty: a deposit has arrived and is being confirmed or reviewed.
-        ChainBehind: a deposit in time may yet be found.
-    """
-    deal = lock(deal_id)
-    if not is_overdue(deal, at) or deal.held_at is not None:
-        return
-    if all(line.source != deal.status for line in lines_of(Action.EXPIRE)):
-        reason = Hold.DEADLINE_PASSED
-        if deal.status == Status.DELIVERY_VERIFYING:
-            reason = Hold.INCONCLUSIVE
-        PostAttempt.objects.filter(deal=deal, state=PostAttempt.State.STARTED).update(
-            state=PostAttempt.State.UNRESOLVED, error="the deadline passed", ended_at=at
-        )
-        hold(deal=deal, reason=reason, note=deal.waiting_for, actor=actor, at=at)
-        return
-    moved = move(deal_id=deal_id, action=Action.EXPIRE, actor=actor, at=at)
-    if moved.source == Status.AWAITING_PAYMENT:
-        payment_services.close_escrow(reference=deal_id, actor=actor, at=at)
-
-
 # --- The payment --------------------------------------------------------------------------------
 
 
@@ -330,11 +286,16 @@ def set_refund_address(
 
 @requires_transaction
 def fund_deal(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
-    """Go on with a deal whose escrow holds its price.
+    """Go on with a deal whose escrow holds its price; once in its life.
+
+    A deal that had expired is revived by a deposit that was in time.
 
     Raises:
         NotFunded: payments says otherwise.
     """
+    lock(deal_id)
+    if DealEvent.objects.filter(deal_id=deal_id, action=Action.FUND).exists():
+        return
 
     def escrow_is_funded(deal: Deal) -> None:
         if deal.id not in payments.funded_references([deal.id]):
@@ -463,24 +424,6 @@ _BUTTONS: dict[Action, Callable[..., None]] = {
     Action.REJECT: reject_offer,
     Action.APPROVE: approve_creative,
 }
-
-
-# --- The end ------------------------------------------------------------------------------------
-
-
-@requires_transaction
-def complete_deal(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
-    """End a deal whose payout the owner has on chain.
-
-    Raises:
-        NotPaidOut: payments says otherwise.
-    """
-
-    def payout_is_confirmed(deal: Deal) -> None:
-        if deal.id not in payments.paid_out_references([deal.id]):
-            raise NotPaidOut
-
-    move(deal_id=deal_id, action=Action.COMPLETE, actor=actor, at=at, guard=payout_is_confirmed)
 
 
 def _lock_version(deal_id: UUID, version: int | None, actor: Actor) -> None:

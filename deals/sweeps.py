@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from advertmarket.actors import Actor
@@ -21,15 +22,19 @@ from channels.ownership import OwnershipProof, prove
 from payments import selectors as payments
 from payments.services import ChainBehind, EscrowNotEmpty, NoWalletReady
 
-from . import services
-from .lifecycle import GRACE_S, Status
-from .models import Deal
+from . import endings, services
+from .disputes import services as disputes
+from .lifecycle import GRACE_S, Action, Status
+from .models import Deal, DealEvent, Dispute
 from .moves import lease_due, lock, postpone, scaled
 
 logger = logging.getLogger(__name__)
 
 ACTOR = Actor.system("sweeper")
 BATCH = 100
+REVIVABLE_FOR = timedelta(days=30)
+"""How long an expired deal is looked at for a deposit in time; the chain is read within minutes."""
+
 LEASE = timedelta(seconds=180)
 RETRY, LATER = timedelta(seconds=5), timedelta(seconds=60)
 
@@ -50,22 +55,29 @@ def request_payments() -> None:
 
 def fund_deals() -> None:
     """Go on with every deal whose escrow holds its price."""
-    waiting = _ids(Status.AWAITING_PAYMENT)
+    waiting = _ids(Status.AWAITING_PAYMENT) + _revivable()
     _each(payments.funded_references(waiting), services.fund_deal)
 
 
-def complete_deals() -> None:
-    """End every deal whose payout is confirmed on chain."""
-    waiting = _ids(Status.DELIVERY_VERIFIED)
-    _each(payments.paid_out_references(waiting), services.complete_deal)
+def settle_deals() -> None:
+    """End every deal whose money is where it was decided to be, on chain."""
+    waiting = _ids(Status.DELIVERY_VERIFIED) + _ids(Status.DISPUTED)
+    _each(payments.settled_references(waiting), endings.settle_deal)
+
+
+def escalate_disputes() -> None:
+    """Tell again of every dispute that nobody decided in time."""
+    late = Dispute.objects.filter(state=Dispute.State.OPEN, due_at__lte=timezone.now())
+    ids = late.order_by("due_at").values_list("deal_id", flat=True)
+    _each(list(ids), disputes.escalate_dispute)
 
 
 def end_overdue_deals() -> None:
-    """End, or hold for an operator, every deal whose deadline and grace have passed."""
+    """End, or dispute, every deal whose deadline and grace have passed."""
     overdue = Deal.objects.filter(
         deadline_at__lt=timezone.now() - scaled(GRACE_S), held_at=None
     ).order_by("deadline_at")
-    _each(list(overdue.values_list("id", flat=True)), services.end_overdue)
+    _each(list(overdue.values_list("id", flat=True)), endings.end_overdue)
 
 
 def _request_payment(deal: Deal) -> None:
@@ -96,6 +108,15 @@ def _try_later(leased: Deal, waiting_for: str, *, due_at: datetime) -> None:
 
 def _ids(status: Status) -> list[UUID]:
     return list(Deal.objects.filter(status=status, held_at=None).values_list("id", flat=True))
+
+
+def _revivable() -> list[UUID]:
+    """Return the deals that expired unpaid, as long as a deposit in time may still be found."""
+    funded = DealEvent.objects.filter(deal=OuterRef("id"), action=Action.FUND)
+    expired = Deal.objects.filter(
+        status=Status.EXPIRED, status_since_at__gt=timezone.now() - REVIVABLE_FOR
+    )
+    return list(expired.exclude(Exists(funded)).values_list("id", flat=True))
 
 
 def _each(deal_ids: Iterable[UUID], service: Callable[..., None]) -> None:

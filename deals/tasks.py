@@ -19,15 +19,16 @@ def request_payments() -> None:
 
 @shared_task(name="deals.tasks.follow_money", ignore_result=True)
 def follow_money() -> None:
-    """Go on with what is paid in, end what is paid out."""
+    """Go on with what is paid in, end what is settled."""
     sweeps.fund_deals()
-    sweeps.complete_deals()
+    sweeps.settle_deals()
 
 
 @shared_task(name="deals.tasks.end_overdue_deals", ignore_result=True)
 def end_overdue_deals() -> None:
-    """End or hold deals whose deadline has passed."""
+    """End or dispute deals whose deadline has passed, escalate disputes that nobody decided."""
     sweeps.end_overdue_deals()
+    sweeps.escalate_disputes()
 
 
 @shared_task(name="deals.tasks.post_due", ignore_result=True)

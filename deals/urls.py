@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .api import views
+from .api import disputes, views
 
 _DEAL = "deals/<uuid:deal_id>"
 
@@ -24,6 +24,8 @@ urlpatterns = [
     path(f"{_DEAL}/creative/history", views.DealCreativeHistoryView.as_view()),
     path(f"{_DEAL}/creative/approve", views.DealCreativeApproveView.as_view()),
     path(f"{_DEAL}/creative/revision", views.DealCreativeRevisionView.as_view()),
+    path(f"{_DEAL}/dispute", disputes.DealDisputeView.as_view()),
+    path(f"{_DEAL}/dispute/evidence", disputes.DealDisputeEvidenceView.as_view()),
     path(f"{_DEAL}/publish", views.DealPublishView.as_view()),
     path(f"{_DEAL}/schedule", views.DealScheduleView.as_view()),
 ]

@@ -18,7 +18,15 @@ from accounts.selectors import NoSuchUser, get_user
 from advertmarket.messaging.events import Event
 from channels.events import ChannelRegistered
 from deals import events as deals
-from payments.events import SettlementConfirmed, SettlementStuck
+from deals.selectors import people_of
+from payments.events import (
+    DepositNeedsReview,
+    DepositOverpaid,
+    DepositPartial,
+    PayoutUnclaimed,
+    SettlementConfirmed,
+    SettlementStuck,
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ def _owner(event: deals.DealEvent) -> int:
     return event.owner_id
 
 
-def _payee(event: SettlementConfirmed | SettlementStuck) -> int | None:
+def _payee(event: SettlementConfirmed | SettlementStuck | PayoutUnclaimed) -> int | None:
     return event.payee_id
 
 
@@ -71,8 +79,29 @@ def _creator(event: ChannelRegistered) -> int | None:
         return None
 
 
-def _is_payout(event: SettlementConfirmed | SettlementStuck) -> bool:
+def _payer(event: DepositPartial | DepositOverpaid | DepositNeedsReview) -> int:
+    return people_of(event.deal_id).advertiser_id
+
+
+def _is_payout(event: SettlementConfirmed) -> bool:
     return event.kind == "PAYOUT"
+
+
+def _is_refund(event: SettlementConfirmed) -> bool:
+    return event.kind.endswith("REFUND")
+
+
+def _is_stuck_payout(event: SettlementStuck) -> bool:
+    """Whether a payout waits for us: of one that nobody claims `PayoutUnclaimed` tells."""
+    return event.kind == "PAYOUT" and not event.reason.startswith("unclaimed")
+
+
+def _was_paid(event: deals.DealEvent) -> bool:
+    return event.from_status in {"FUNDED", "CREATIVE_APPROVED", "SCHEDULED"}
+
+
+def _was_unpaid(event: deals.DealEvent) -> bool:
+    return not _was_paid(event)
 
 
 _ON_OFFER = (Choice(_("Accept"), "accept"), Choice(_("Reject"), "reject"))
@@ -186,7 +215,7 @@ NOTICES = (
         when=_is_payout,
     ),
     Notice(
-        "PAYOUT_UNCLAIMED",
+        "PAYOUT_STUCK",
         SettlementStuck,
         _payee,
         _(
@@ -194,7 +223,154 @@ NOTICES = (
             "address. If it is right, there is nothing to do: we are looking into it."
         ),
         about_money=True,
-        when=_is_payout,
+        when=_is_stuck_payout,
+    ),
+    Notice(
+        "PAYOUT_UNCLAIMED",
+        PayoutUnclaimed,
+        _payee,
+        _(
+            "<b>{amount} TON are yours, and nobody knows where to send them.</b>\n\nOpen the app "
+            "and give your payout address: the payout then goes out by itself. After 30 days an "
+            "operator decides what becomes of it."
+        ),
+        about_money=True,
+        when=lambda event: event.day < 30,
+    ),
+    Notice(
+        "PAYOUT_UNCLAIMED",
+        PayoutUnclaimed,
+        _payee,
+        _(
+            "<b>{amount} TON have been waiting for your payout address for 30 days.</b>\n\nAn "
+            "operator now decides what becomes of them; it may go back to the advertiser. Give "
+            "your address in the app at once."
+        ),
+        about_money=True,
+        when=lambda event: event.day >= 30,
+    ),
+    Notice(
+        "REFUND_SENT",
+        SettlementConfirmed,
+        _payee,
+        _("<b>{amount} TON were sent back to you.</b>\n\nOn the chain: <code>{tx_hash}</code>"),
+        about_money=True,
+        when=_is_refund,
+    ),
+    Notice(
+        "DEPOSIT_PARTIAL",
+        DepositPartial,
+        _payer,
+        _(
+            "<b>{received} TON arrived for the deal with {channel}; {missing} TON are missing.</b>"
+            "\n\nSend the rest to the same address. What does not add up to the price within a "
+            "day goes back."
+        ),
+        about_money=True,
+    ),
+    Notice(
+        "DEPOSIT_OVERPAID",
+        DepositOverpaid,
+        _payer,
+        _(
+            "<b>You sent {excess} TON more than the price</b> of the deal with {channel}.\n\nThey "
+            "go back to your refund address."
+        ),
+        about_money=True,
+        when=lambda event: not event.needs_operator,
+    ),
+    Notice(
+        "DEPOSIT_OVERPAID",
+        DepositOverpaid,
+        _payer,
+        _(
+            "<b>You sent {excess} TON more than the price</b> of the deal with {channel}.\n\nThat "
+            "is so much that an operator looks at it first; then they go back."
+        ),
+        about_money=True,
+        when=lambda event: event.needs_operator,
+    ),
+    Notice(
+        "LARGE_DEPOSIT_REVIEW",
+        DepositNeedsReview,
+        _payer,
+        _(
+            "<b>Your deposit of {amount} TON for the deal with {channel} arrived.</b>\n\nAn "
+            "operator looks at sums of this size; the deadline stands still meanwhile."
+        ),
+        about_money=True,
+        when=lambda event: event.reminder == 0,
+    ),
+    Notice(
+        "DISPUTE_OPENED",
+        deals.DisputeOpened,
+        _advertiser,
+        _(
+            "<b>There is a dispute about the deal with {channel} over {price} TON:</b> "
+            "{dispute_reason}.\n\nThe money stays in escrow until an operator has decided. Open "
+            "the deal and add what shows who is right."
+        ),
+        about_money=True,
+    ),
+    Notice(
+        "DISPUTE_OPENED",
+        deals.DisputeOpened,
+        _owner,
+        _(
+            "<b>There is a dispute about the deal for {channel} over {price} TON:</b> "
+            "{dispute_reason}.\n\nThe money stays in escrow until an operator has decided. Open "
+            "the deal and add what shows who is right."
+        ),
+        about_money=True,
+    ),
+    Notice(
+        "DISPUTE_RESOLVED",
+        deals.DisputeResolved,
+        _advertiser,
+        _(
+            "<b>The dispute about the deal with {channel} is decided: {decision}.</b>\n\n"
+            "{decision_reason}"
+        ),
+        about_money=True,
+    ),
+    Notice(
+        "DISPUTE_RESOLVED",
+        deals.DisputeResolved,
+        _owner,
+        _(
+            "<b>The dispute about the deal for {channel} is decided: {decision}.</b>\n\n"
+            "{decision_reason}"
+        ),
+        about_money=True,
+    ),
+    Notice(
+        "PAYOUT_TAKEN_BACK",
+        deals.DealRefunded,
+        _owner,
+        _(
+            "The payout for {channel} over {price} TON was not claimed in time; the money went "
+            "back to the advertiser."
+        ),
+        about_money=True,
+        when=lambda event: event.from_status == "DELIVERY_VERIFIED",
+    ),
+    Notice(
+        "CANCELLATION_ASKED",
+        deals.CancellationAsked,
+        _advertiser,
+        _(
+            "<b>The channel {channel} asks to cancel the deal over {price} TON.</b>\n\nIf you "
+            "agree, open the deal and cancel it: your money goes back."
+        ),
+    ),
+    Notice(
+        "CANCELLATION_ASKED",
+        deals.CancellationAsked,
+        _owner,
+        _(
+            "<b>The advertiser asks to cancel the deal for {channel} over {price} TON.</b>\n\nIf "
+            "you agree, open the deal and cancel it: their money goes back."
+        ),
     ),
     Notice(
         "PAYOUT_ADDRESS_CHANGED",
@@ -245,6 +421,15 @@ NOTICES = (
         deals.DealCancelled,
         _advertiser,
         _("The deal with {channel} over {price} TON was cancelled."),
+        when=_was_unpaid,
+    ),
+    Notice(
+        "DEAL_CANCELLED",
+        deals.DealCancelled,
+        _advertiser,
+        _("The deal with {channel} over {price} TON was cancelled; your money goes back."),
+        about_money=True,
+        when=_was_paid,
     ),
     Notice(
         "DEAL_CANCELLED",
@@ -258,6 +443,18 @@ NOTICES = (
         deals.DealExpired,
         _advertiser,
         _("The deal with {channel} over {price} TON expired: its deadline passed."),
+        when=_was_unpaid,
+    ),
+    Notice(
+        "DEAL_EXPIRED",
+        deals.DealExpired,
+        _advertiser,
+        _(
+            "The deal with {channel} over {price} TON expired: its deadline passed. Your money "
+            "goes back."
+        ),
+        about_money=True,
+        when=_was_paid,
     ),
     Notice(
         "DEAL_EXPIRED",

@@ -21,9 +21,23 @@ from advertmarket.money import format_ton
 from advertmarket.telegram.links import app_link, deal_link
 from channels.events import ChannelRegistered
 from channels.selectors import get_channel
-from deals.events import CreativeSubmitted, DealEvent, RevisionRequested
+from deals.disputes.selectors import get_dispute
+from deals.events import (
+    CreativeSubmitted,
+    DealEvent,
+    DisputeOpened,
+    DisputeResolved,
+    RevisionRequested,
+)
 from deals.selectors import current_creative, get_deal
-from payments.events import SettlementConfirmed, SettlementStuck
+from payments.events import (
+    DepositNeedsReview,
+    DepositOverpaid,
+    DepositPartial,
+    PayoutUnclaimed,
+    SettlementConfirmed,
+    SettlementStuck,
+)
 from payments.selectors import payout_view
 
 EXCERPT = 1_500
@@ -94,6 +108,19 @@ def _revision(event: RevisionRequested) -> Facts:
 
 
 @facts_of.register
+def _opened(event: DisputeOpened) -> Facts:
+    dispute = get_dispute(event.deal_id, actor=_READER)
+    return _deal(event, dispute_reason=dispute.reason_label)
+
+
+@facts_of.register
+def _resolved(event: DisputeResolved) -> Facts:
+    dispute = get_dispute(event.deal_id, actor=_READER)
+    reason = _escape(_cut(dispute.decision_reason, EXCERPT))
+    return _deal(event, decision=dispute.decision_label, decision_reason=reason)
+
+
+@facts_of.register
 def _channel(event: ChannelRegistered) -> Facts:
     channel, registrar = get_channel(event.channel_id), get_user(event.owner_id)
     name = f"{registrar.first_name} @{registrar.username}".removesuffix(" @")
@@ -105,6 +132,35 @@ def _channel(event: ChannelRegistered) -> Facts:
 def _paid(event: SettlementConfirmed) -> Facts:
     values = {"amount": format_ton(event.amount_nano), "tx_hash": _escape(event.tx_hash)}
     return Facts(values, deal_link(event.deal_id))
+
+
+@facts_of.register
+def _partial(event: DepositPartial) -> Facts:
+    return _deposit(
+        event.deal_id,
+        received=format_ton(event.received_nano),
+        missing=format_ton(event.missing_nano),
+    )
+
+
+@facts_of.register
+def _overpaid(event: DepositOverpaid) -> Facts:
+    return _deposit(event.deal_id, excess=format_ton(event.excess_nano))
+
+
+@facts_of.register
+def _in_review(event: DepositNeedsReview) -> Facts:
+    return _deposit(event.deal_id, amount=format_ton(event.amount_nano))
+
+
+def _deposit(deal_id: UUID, **amounts: str) -> Facts:
+    deal = get_deal(deal_id, actor=_READER)
+    return Facts({"channel": _escape(deal.channel_title), **amounts}, deal_link(deal_id))
+
+
+@facts_of.register
+def _unclaimed(event: PayoutUnclaimed) -> Facts:
+    return Facts({"amount": format_ton(event.amount_nano)}, app_link("profile"))
 
 
 @facts_of.register

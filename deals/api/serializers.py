@@ -12,7 +12,7 @@ from advertmarket.telegram.content import Button, Media
 from channels.selectors import Format
 from deals.delivery.draft import MAX_TEXT, Draft
 from deals.lifecycle import Action, Status
-from deals.models import Creative, Tone
+from deals.models import Creative, Side, Tone
 from payments.selectors import DepositInstructions
 
 MAX_MARKED_UP_TEXT = 4 * MAX_TEXT
@@ -74,6 +74,7 @@ class DealSerializer(CamelSerializer):
     published_at = serializers.DateTimeField(allow_null=True)
     retention_ends_at = serializers.DateTimeField(allow_null=True)
     hold_reason = serializers.CharField(allow_blank=True)
+    cancel_asked_by = serializers.ChoiceField(choices=Side.choices, allow_blank=True)
     actions = serializers.ListField(child=serializers.ChoiceField(choices=Action.choices))
     brief = BriefSerializer()
 
@@ -82,7 +83,7 @@ class DealFilterSerializer(CamelSerializer):
     """Which deals to list."""
 
     status = serializers.ChoiceField(choices=Status.choices, required=False)
-    side = serializers.ChoiceField(choices=["advertiser", "owner"], required=False)
+    side = serializers.ChoiceField(choices=Side.choices, required=False)
 
 
 class ReasonSerializer(CamelSerializer):

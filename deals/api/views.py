@@ -12,7 +12,7 @@ from advertmarket.api import limits
 from advertmarket.api.paging import KeysetPage, PageRequest
 from advertmarket.api.views import ApiView, Data, command, query
 from channels.ownership import OwnershipProof, prove
-from deals import selectors, services
+from deals import endings, selectors, services
 from deals.delivery.calls import rehearse
 from deals.delivery.content import Parts
 from deals.delivery.draft import Draft
@@ -139,8 +139,8 @@ class DealCancelView(DealApiView):
 
     @command(body=ReasonSerializer, answer=DealSerializer)
     def post(self, body: Data, deal_id: UUID) -> DealView:
-        """Cancel the deal, before anything is paid."""
-        services.cancel_deal(deal_id=deal_id, reason=body["reason"], actor=self.actor, at=self.at)
+        """Cancel the deal before it is paid; once it is (FUNDED), ask for that, or agree to it."""
+        endings.cancel_deal(deal_id=deal_id, reason=body["reason"], actor=self.actor, at=self.at)
         return self.deal(deal_id)
 
 

@@ -20,6 +20,7 @@ from advertmarket.db import constraints, requires_transaction
 from advertmarket.errors import DomainError
 from channels import selectors as channels
 from channels import services as channel_services
+from deals.disputes.services import Reason, open_dispute
 from deals.lifecycle import Action, Status
 from deals.models import Creative, Deal, Hold, PlannedCheck, PostAttempt, PostingCheck
 from deals.moves import hold, lock, move
@@ -50,13 +51,13 @@ MAX_UNSEEN_S, LEAST_UNSEEN_S = 36_000, 60
 """How long a post may go without a look that passed, at 24 h; never less than a minute. The planned
 looks are 8 hours apart at most."""
 
-_HOLD_FOR = {
-    Verdict.EDITED: Hold.POST_EDITED,
-    Verdict.EDITED_SLIGHTLY: Hold.POST_EDITED_SLIGHTLY,
-    Verdict.DELETED: Hold.POST_DELETED,
-    Verdict.CHANNEL_PRIVATE: Hold.CHANNEL_PRIVATE,
-    Verdict.CHANNEL_UNREACHABLE: Hold.CHANNEL_UNREACHABLE,
-    Verdict.UNKNOWN: Hold.INCONCLUSIVE,
+_DISPUTED_FOR = {
+    Verdict.EDITED: Reason.POST_EDITED,
+    Verdict.EDITED_SLIGHTLY: Reason.POST_EDITED_SLIGHTLY,
+    Verdict.DELETED: Reason.POST_DELETED,
+    Verdict.CHANNEL_PRIVATE: Reason.CHANNEL_PRIVATE,
+    Verdict.CHANNEL_UNREACHABLE: Reason.CHANNEL_UNREACHABLE,
+    Verdict.UNKNOWN: Reason.INCONCLUSIVE,
 }
 
 
@@ -162,8 +163,9 @@ def record_posted(
 ) -> None:
     """Write down the messages of a part; with the last part the ad is published.
 
-    A fact, whoever holds the lease by now, and whether or not the deal is held; known already, it
-    changes nothing. A held deal is not published: its operator finds the messages in the attempt.
+    A fact, whoever holds the lease by now, and however the deal stands; known already, it changes
+    nothing. A deal that is held or no longer SCHEDULED is not published: its operator finds the
+    messages in the attempt.
     """
     deal = lock(deal_id)
     attempt = PostAttempt.objects.get(pk=attempt_id)
@@ -175,7 +177,8 @@ def record_posted(
     attempt.save(update_fields=["state", "ended_at", "message_ids", "error"])
     channel_services.note_message(channel_id=deal.channel_id, message_id=max(message_ids))
     posted = PostAttempt.objects.filter(deal=deal, state=PostAttempt.State.POSTED).count()
-    if posted == len(approved_creative(deal).parts) and deal.held_at is None:
+    is_going_on = deal.status == Status.SCHEDULED and deal.held_at is None
+    if is_going_on and posted == len(approved_creative(deal).parts):
         _publish(deal, at)
 
 
@@ -273,8 +276,8 @@ def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
     """Write down what a leased look found, and do what follows from it.
 
     An API error or a suspicion is looked into again, a violation, or a look that passed too long
-    after the one before, holds the deal for an operator, and the last passed look releases the
-    escrow, in the same database transaction.
+    after the one before, opens a dispute, and the last passed look releases the escrow, in the
+    same database transaction.
 
     Raises:
         LeaseLost: the deal has moved on, or another worker looks.
@@ -307,14 +310,18 @@ def record_look(*, planned: PlannedCheck, look: Look, at: datetime) -> None:
         for message_id in look.suspected
     }
     current.save()
-    if reason := _HOLD_FOR.get(look.verdict):
-        hold(deal=deal, reason=reason, note=look.detail, actor=VERIFIER, at=at)
+    if reason := _DISPUTED_FOR.get(look.verdict):
+        _dispute(deal, reason, look.detail, at)
     elif look.verdict is Verdict.PASSED:
         if at - unseen_since > _at_scale(deal, MAX_UNSEEN_S, at_least_s=LEAST_UNSEEN_S):
             note = f"nobody saw it from {unseen_since:%d.%m. %H:%M} to {at:%d.%m. %H:%M}"
-            hold(deal=deal, reason=Hold.INCONCLUSIVE, note=note, actor=VERIFIER, at=at)
+            _dispute(deal, Reason.INCONCLUSIVE, note, at)
         else:
             _verify_if_all_passed(deal, at)
+
+
+def _dispute(deal: Deal, reason: Reason, statement: str, at: datetime) -> None:
+    open_dispute(deal_id=deal.id, reason=reason, statement=statement, actor=VERIFIER, at=at)
 
 
 def _last_seen_at(deal: Deal) -> datetime:
@@ -331,11 +338,10 @@ def _verify_if_all_passed(deal: Deal, at: datetime) -> None:
     if checks.exclude(verdict=Verdict.PASSED).exists() or at < deal.retention_ends_at:
         return
     move(deal_id=deal.id, action=Action.VERIFY, actor=VERIFIER, at=at)
-    commission_nano = deal.price_nano * deal.commission_rate_bp // 10_000
     payments.release_escrow(
         reference=deal.id,
         owner_id=deal.owner_id,
-        owner_share_nano=deal.price_nano - commission_nano,
+        owner_share_nano=deal.owner_share_nano,
         actor=VERIFIER,
         at=at,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import time_machine
 from django.conf import settings
@@ -31,9 +31,20 @@ from deals.delivery.content import Content
 from deals.delivery.draft import Draft
 from deals.delivery.publisher import Publisher
 from deals.delivery.verifier import check_next
-from deals.models import Creative, Deal, DealEvent, PlannedCheck, PostAttempt, PostingCheck
+from deals.disputes import services as disputes
+from deals.models import (
+    Creative,
+    Deal,
+    DealEvent,
+    Dispute,
+    DisputeEvidence,
+    PlannedCheck,
+    PostAttempt,
+    PostingCheck,
+)
 from payments.models import Escrow, Journal, Settlement
 from sandbox.telegram.control import Telegram
+from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import Bank
 
 ANNA, OLEG, IVAN, KEEPER = 1001, 1002, 1003, 1004
@@ -137,6 +148,14 @@ class Market:
         self.do(services.accept_offer, deal_id, OWNER)
         return deal_id
 
+    def dispute(
+        self, deal_id: UUID, actor: Actor = ADVERTISER, reason: str = "QUALITY", said: str = "No"
+    ) -> None:
+        """Somebody disputes the deal."""
+        self.do(
+            disputes.open_dispute, deal_id, actor, reason=disputes.Reason(reason), statement=said
+        )
+
     # -- what can be seen
 
     def deal(self, deal_id: UUID) -> Deal:
@@ -146,6 +165,12 @@ class Market:
     def status(self, deal_id: UUID) -> str:
         """Where the deal stands."""
         return self.deal(deal_id).status
+
+    def disputed_for(self, deal_id: UUID) -> str | None:
+        """Why the deal is disputed, if it is."""
+        reasons = list(Dispute.objects.filter(deal_id=deal_id).values_list("reason", flat=True))
+        assert (self.status(deal_id) == "DISPUTED") is bool(reasons)
+        return reasons[0] if reasons else None
 
     def history(self, deal_id: UUID) -> list[str]:
         """The deal's actions, oldest first."""
@@ -164,6 +189,7 @@ class FundedMarket(Market):
     def __init__(self, bank: Bank) -> None:
         super().__init__()
         self.bank = bank
+        self.annas = PersonsWallet(f"anna {uuid4()}")
 
     def awaiting_payment(self, **brief_fields: Any) -> UUID:
         """The deal has its address."""
@@ -172,14 +198,35 @@ class FundedMarket(Market):
         assert self.status(deal_id) == "AWAITING_PAYMENT"
         return deal_id
 
+    def give_refund_address(self, deal_id: UUID, address: str = "") -> None:
+        """Anna says where a refund would go: to her wallet, or elsewhere."""
+        self.do(
+            services.set_refund_address,
+            deal_id,
+            Actor.user(self.deal(deal_id).advertiser_id),
+            address=address or self.annas.raw_address,
+            comment="",
+            typed_by_hand=True,
+        )
+
+    def annas_nano(self) -> int:
+        """What the chain says that Anna's wallet holds."""
+        return self.bank.chain.balance(self.annas.raw_address)
+
+    def settle(self) -> None:
+        """What is owed is paid on chain, and deals are told."""
+        self.bank.settle()
+        sweeps.settle_deals()
+
     def pay(self, deal_id: UUID) -> None:
         """Anna pays, payments books it and funds the escrow; deals are not told yet."""
         self.bank.pay(deal_id, PRICE_NANO)
         self.bank.apply_deposits()
 
     def funded(self, **brief_fields: Any) -> UUID:
-        """Anna has paid."""
+        """Anna has said where a refund would go, and paid."""
         deal_id = self.awaiting_payment(**brief_fields)
+        self.give_refund_address(deal_id)
         self.pay(deal_id)
         sweeps.fund_deals()
         assert self.status(deal_id) == "FUNDED"
@@ -296,7 +343,7 @@ def nothing_changes() -> Iterator[None]:
 
 def _everything() -> list[list[dict[str, Any]]]:
     tables: list[type[Model]] = [Deal, DealEvent, Creative, PostAttempt, PlannedCheck]
-    tables += [PostingCheck, OutboxMessage, Journal, Escrow, Settlement]
+    tables += [PostingCheck, Dispute, DisputeEvidence, OutboxMessage, Journal, Escrow, Settlement]
     return [list(table._default_manager.order_by("pk").values()) for table in tables]
 
 

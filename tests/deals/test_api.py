@@ -99,6 +99,7 @@ def test_a_new_deal_is_shown_as_it_was_asked_for(market: Market, anna: Client) -
         "publishedAt": None,
         "retentionEndsAt": None,
         "holdReason": "",
+        "cancelAskedBy": "",
         "actions": ["SUBMIT", "CANCEL"],
         "brief": {
             "text": "Tell them",
@@ -221,7 +222,7 @@ def test_a_hold_is_shown_without_what_is_noted_for_operators(
     with transaction.atomic():
         hold(
             deal=lock(deal_id),
-            reason=Hold.DEADLINE_PASSED,
+            reason=Hold.POST_UNRESOLVED,
             note="they seem to be the same person",
             actor=SYSTEM,
             at=timezone.now(),
@@ -231,7 +232,7 @@ def test_a_hold_is_shown_without_what_is_noted_for_operators(
         last = call(client, "get", f"/deals/{deal_id}/timeline").json()["items"][-1]
         assert (last["action"], last["actor"], last["reason"]) == ("HOLD", "system", "")
         shown = call(client, "get", f"/deals/{deal_id}")
-        assert shown.json()["holdReason"] == "DEADLINE_PASSED"
+        assert shown.json()["holdReason"] == "POST_UNRESOLVED"
         assert "same person" not in shown.content.decode()
     assert market.events(deal_id)[-1] == "DEAL_HELD"
 
@@ -242,6 +243,9 @@ def test_a_hold_is_shown_without_what_is_noted_for_operators(
         ("get", "", None),
         ("get", "/brief", None),
         ("post", "/brief", {"text": "x"}),
+        ("get", "/dispute", None),
+        ("post", "/dispute", {"reason": "QUALITY", "statement": "x"}),
+        ("post", "/dispute/evidence", {"kind": "TEXT", "content": "x"}),
         ("get", "/timeline", None),
         ("get", "/deposit", None),
         ("get", "/escrow", None),

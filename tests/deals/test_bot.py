@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from advertmarket.telegram.callbacks import pack
-from deals import services
+from deals import endings
 from deals.lifecycle import Action
 from tests.bot_chat import BotChat
 
@@ -25,7 +25,7 @@ def oleg(market: Market) -> BotChat:
 def test_mydeals_lists_what_is_not_over(market: Market, anna: BotChat, oleg: BotChat) -> None:
     assert [said.text for said in anna.write("/mydeals")] == ["You have no active deals."]
     draft, offer = market.draft(), market.offer()
-    market.do(services.cancel_deal, market.offer(), ADVERTISER)
+    market.do(endings.cancel_deal, market.offer(), ADVERTISER)
 
     (annas,) = anna.write("/mydeals")
     (olegs,) = oleg.write("/mydeals")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.telegram.content import Button
-from deals import selectors, services
+from deals import moves, selectors, services
 from deals.delivery.draft import CreativeInvalid, Draft
 from deals.lifecycle import IllegalTransition
-from deals.models import Creative
+from deals.models import Creative, Hold
 from deals.moves import OnHold
 from deals.permissions import DealNotFound, NotAllowed
 
@@ -22,7 +23,6 @@ from .market import (
     SYSTEM,
     FundedMarket,
     Market,
-    later,
     nothing_changes,
     shown,
 )
@@ -166,8 +166,14 @@ def test_an_impossible_time_is_refused(funded_market: FundedMarket, ahead: timed
 
 def test_a_held_deal_is_moved_by_nobody(funded_market: FundedMarket) -> None:
     deal_id = funded_market.submitted(AD)
-    with later(timedelta(hours=48, minutes=6)):
-        funded_market.do(services.end_overdue, deal_id, SYSTEM)
+    with transaction.atomic():
+        moves.hold(
+            deal=moves.lock(deal_id),
+            reason=Hold.POST_REFUSED,
+            note="",
+            actor=SYSTEM,
+            at=timezone.now(),
+        )
 
     with nothing_changes(), pytest.raises(OnHold):
         funded_market.do(services.approve_creative, deal_id, ADVERTISER)

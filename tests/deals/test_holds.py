@@ -27,7 +27,7 @@ def test_a_long_edit_is_judged_and_held(live_market: LiveMarket) -> None:
         live_market.check_all()
 
     assert list(PostingCheck.objects.values_list("verdict", flat=True)) == ["EDITED"]
-    assert live_market.deal(deal_id).hold_reason == Hold.POST_EDITED
+    assert live_market.disputed_for(deal_id) == "POST_EDITED"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_was_posted_is_kept_though_the_deal_is_held(funded_market: FundedMa
         attempt = records.start_attempt(deal_id=deal_id, lease=lease, part=0, at=timezone.now())
         hold(
             deal=lock(deal_id),
-            reason=Hold.DEADLINE_PASSED,
+            reason=Hold.POST_REFUSED,
             note="",
             actor=Actor.system("test"),
             at=timezone.now(),

@@ -17,9 +17,10 @@ from pytest_django.fixtures import Settings
 from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.errors import DomainError
-from deals import diagram, services
+from deals import diagram, endings, services
 from deals.delivery.draft import Draft
-from deals.lifecycle import ACTIVE, DEADLINE_S, TERMINAL, TRANSITIONS, Action, Role, Status
+from deals.disputes import services as disputes
+from deals.lifecycle import ACTIVE, DEADLINE_S, OVER, TRANSITIONS, Action, Role, Status
 from deals.models import DealEvent
 from payments import selectors as payments
 from tests.waiting import wait_until
@@ -45,19 +46,38 @@ def test_an_action_leads_to_one_status_and_tells_one_event() -> None:
         assert len({(line.target, line.event) for line in lines}) == 1
 
 
-def test_terminal_and_active_statuses() -> None:
-    assert {Status.COMPLETED_RELEASED, Status.CANCELLED, Status.EXPIRED} == TERMINAL
-    assert set(Status) == ACTIVE | TERMINAL
+def test_only_a_deposit_in_time_revives_what_is_over() -> None:
+    left = [(line.source, line.action) for line in TRANSITIONS if line.source in OVER]
+    assert left == [(Status.EXPIRED, Action.FUND)]
+    assert set(Status) == ACTIVE | OVER
     assert set(DEADLINE_S) <= ACTIVE
 
 
-def test_only_what_is_not_paid_can_expire_or_be_cancelled() -> None:
-    endings = {line.source for line in TRANSITIONS if line.target in {"EXPIRED", "CANCELLED"}}
-    assert endings == {
+def test_what_may_have_been_earned_neither_expires_nor_is_cancelled() -> None:
+    ended = {line.source for line in TRANSITIONS if line.target in {"EXPIRED", "CANCELLED"}}
+    assert ended == {
         Status.DRAFT,
         Status.OFFER_PENDING,
         Status.ACCEPTED,
         Status.AWAITING_PAYMENT,
+        Status.FUNDED,
+        Status.CREATIVE_APPROVED,
+        Status.SCHEDULED,
+    }
+
+
+def test_whatever_is_paid_can_be_disputed_by_an_operator() -> None:
+    by_operator = {
+        line.source
+        for line in TRANSITIONS
+        if (line.action, line.role) == (Action.DISPUTE, Role.OPERATOR)
+    }
+    assert by_operator == {
+        Status.FUNDED,
+        Status.CREATIVE_SUBMITTED,
+        Status.CREATIVE_APPROVED,
+        Status.SCHEDULED,
+        Status.DELIVERY_VERIFYING,
     }
 
 
@@ -76,6 +96,7 @@ def _by(service: Command, **arguments: object) -> Step:
 def _pay(market: LiveMarket, deal_id: UUID, _actor: Actor) -> None:
     escrow = payments.escrow_view(deal_id)
     if escrow is not None and escrow.state == "AWAITING":
+        market.give_refund_address(deal_id)
         market.pay(deal_id)
 
 
@@ -99,16 +120,30 @@ COMMANDS: dict[Action, Step] = {
     Action.SUBMIT: _by(services.submit_offer),
     Action.ACCEPT: _by(services.accept_offer),
     Action.REJECT: _by(services.reject_offer),
-    Action.CANCEL: _by(services.cancel_deal),
+    Action.CANCEL: _by(endings.cancel_deal),
     Action.REQUEST_PAYMENT: _by(services.request_payment, proof=None),
     Action.FUND: _by(services.fund_deal),
     Action.SUBMIT_CREATIVE: _by(services.submit_creative, draft=AD, parts=shown(AD)),
     Action.REVISE: _by(services.request_revision, note="shorter"),
     Action.APPROVE: _by(services.approve_creative),
     Action.SCHEDULE: _by(services.schedule_post),
-    Action.COMPLETE: _by(services.complete_deal),
-    Action.EXPIRE: _by(services.end_overdue),
+    Action.ASK_TO_CANCEL: _by(endings.cancel_deal),
+    Action.DISPUTE: _by(disputes.open_dispute, reason=disputes.Reason.QUALITY, statement="No"),
+    Action.DECIDE: _by(
+        disputes.decide_dispute, decision=disputes.Decision.SPLIT, owner_bp=5_000, reason="Half"
+    ),
+    Action.ESCALATE: _by(disputes.escalate_dispute),
+    Action.COMPLETE: _by(endings.settle_deal),
+    Action.EXPIRE: _by(endings.end_overdue),
 }
+ALSO = {
+    Action.CANCEL: {Action.CANCEL, Action.AGREE_TO_CANCEL},
+    Action.ASK_TO_CANCEL: {Action.CANCEL, Action.AGREE_TO_CANCEL},
+    Action.COMPLETE: {Action.COMPLETE, Action.REFUND, Action.SPLIT},
+    Action.EXPIRE: {Action.EXPIRE, Action.DISPUTE},
+}
+"""What a command may do beside what it is called."""
+
 WORLD: tuple[Step, ...] = (_pay, _post, _verify, _pay_out)
 """What happens to a deal without anybody asking for it."""
 
@@ -123,12 +158,14 @@ NEXT: dict[str, tuple[str, Action | Step]] = {
     "SCHEDULED": ("system", _post),
     "DELIVERY_VERIFYING": ("system", _verify),
     "DELIVERY_VERIFIED": ("system", Action.COMPLETE),
+    "DISPUTED": ("operator", Action.DECIDE),
 }
 ROLES = {
     "advertiser": {Role.ADVERTISER},
     "owner": {Role.MODERATOR, Role.PUBLISHER},
     "outsider": set(),
     "system": {Role.SYSTEM},
+    "operator": {Role.OPERATOR},
 }
 WHO = st.sampled_from(sorted(ROLES))
 FORWARD = st.just(("", None))
@@ -189,6 +226,9 @@ def go_on(market: LiveMarket, deal_id: UUID, people: dict[str, Actor]) -> None:
     if status in NEXT:
         who, wanted = NEXT[status]
         take_step(market, deal_id, people[who], ROLES[who], wanted)
+    if status == "DISPUTED":
+        _pay_out(market, deal_id, SYSTEM)
+        take_step(market, deal_id, SYSTEM, ROLES["system"], Action.COMPLETE)
 
 
 def begin(market: LiveMarket) -> tuple[UUID, dict[str, Actor]]:
@@ -203,7 +243,13 @@ def begin(market: LiveMarket) -> tuple[UUID, dict[str, Actor]]:
             at=timezone.now(),
         )
     market.open_channel()
-    people = {"advertiser": advertiser, "owner": OWNER, "outsider": OUTSIDER, "system": SYSTEM}
+    people = {
+        "advertiser": advertiser,
+        "owner": OWNER,
+        "outsider": OUTSIDER,
+        "system": SYSTEM,
+        "operator": Actor.operator(1),
+    }
     return market.draft(actor=advertiser), people
 
 
@@ -221,8 +267,10 @@ def take_step(
         return
     moved = market.deal(deal_id)
     if isinstance(wanted, Action) and moved.status != before.status:
+        taken = DealEvent.objects.filter(deal_id=deal_id).latest("version").action
+        assert taken in ALSO.get(wanted, {wanted})
         lines = {(t.source, t.action, t.target, t.role) for t in TRANSITIONS}
-        path = (before.status, wanted, moved.status)
+        path = (before.status, taken, moved.status)
         assert any((*path, role) in lines for role in roles), (path, roles)
 
 

@@ -14,7 +14,8 @@ from advertmarket.actors import Actor
 from advertmarket.errors import Code, DomainError
 from advertmarket.money import NANO_PER_TON
 from channels.selectors import ChannelNotFound
-from deals import services, sweeps
+from deals import endings, services, sweeps
+from deals.endings import NotSettled
 from deals.lifecycle import IllegalTransition
 from deals.limits import TooManyActiveDeals, TooManyNewDeals
 from deals.models import Deal, DealEvent
@@ -93,7 +94,7 @@ def test_history_says_who_when_and_why(market: Market) -> None:
     [
         (services.submit_offer, OWNER, DealNotFound, Code.DEAL_NOT_FOUND),
         (services.submit_offer, OUTSIDER, DealNotFound, Code.DEAL_NOT_FOUND),
-        (services.cancel_deal, OUTSIDER, DealNotFound, Code.DEAL_NOT_FOUND),
+        (endings.cancel_deal, OUTSIDER, DealNotFound, Code.DEAL_NOT_FOUND),
         (services.accept_offer, ADVERTISER, NotAllowed, Code.AUTH_INSUFFICIENT_PERMISSIONS),
     ],
 )
@@ -108,13 +109,14 @@ def test_wrong_person_in_a_draft(
     [
         (services.accept_offer, ADVERTISER, NotAllowed),
         (services.reject_offer, ADVERTISER, NotAllowed),
-        (services.cancel_deal, OWNER, NotAllowed),
+        (endings.cancel_deal, OWNER, NotAllowed),
         (services.submit_offer, OWNER, NotAllowed),
         (services.accept_offer, OUTSIDER, DealNotFound),
         (services.reject_offer, OUTSIDER, DealNotFound),
-        (services.cancel_deal, OUTSIDER, DealNotFound),
+        (endings.cancel_deal, OUTSIDER, DealNotFound),
         (services.fund_deal, ADVERTISER, NotAllowed),
-        (services.complete_deal, OWNER, NotAllowed),
+        (endings.settle_deal, OWNER, NotSettled),
+        (endings.cancel_rejected, OWNER, NotAllowed),
         (services.accept_offer, Actor.system("test"), NotAllowed),
         (services.accept_offer, Actor.operator(1), NotAllowed),
     ],
@@ -157,12 +159,12 @@ def test_wrong_state(
     ("reach", "command", "actor"),
     [
         (Market.draft, services.submit_offer, ADVERTISER),
-        (Market.draft, services.cancel_deal, ADVERTISER),
+        (Market.draft, endings.cancel_deal, ADVERTISER),
         (Market.offer, services.accept_offer, OWNER),
         (Market.offer, services.reject_offer, OWNER),
-        (Market.offer, services.cancel_deal, ADVERTISER),
-        (Market.accepted, services.cancel_deal, ADVERTISER),
-        (Market.accepted, services.cancel_deal, OWNER),
+        (Market.offer, endings.cancel_deal, ADVERTISER),
+        (Market.accepted, endings.cancel_deal, ADVERTISER),
+        (Market.accepted, endings.cancel_deal, OWNER),
     ],
 )
 def test_a_second_time_changes_nothing(
@@ -177,7 +179,7 @@ def test_a_second_time_changes_nothing(
 
 def test_what_is_over_stays_over(market: Market) -> None:
     deal_id = market.offer()
-    market.do(services.cancel_deal, deal_id, ADVERTISER)
+    market.do(endings.cancel_deal, deal_id, ADVERTISER)
 
     refused(market, IllegalTransition, services.accept_offer, deal_id, OWNER)
 
@@ -188,7 +190,7 @@ def test_after_deadline_and_grace_nobody_accepts_but_one_may_withdraw(market: Ma
     with later(timedelta(hours=48, minutes=6)):
         refusal = refused(market, DeadlinePassed, services.accept_offer, deal_id, OWNER)
         assert refusal.code is Code.DEAL_DEADLINE_EXPIRED
-        market.do(services.cancel_deal, deal_id, ADVERTISER)
+        market.do(endings.cancel_deal, deal_id, ADVERTISER)
     assert market.status(deal_id) == "CANCELLED"
 
 
@@ -252,7 +254,7 @@ def test_an_advertiser_has_at_most_ten_active_deals(market: Market) -> None:
         market.draft()
     assert (refusal.value.code, refusal.value.facts) == (Code.LIMIT_EXCEEDED, {"limit": 10})
 
-    market.do(services.cancel_deal, deals[0], ADVERTISER)
+    market.do(endings.cancel_deal, deals[0], ADVERTISER)
     market.draft()
     assert Deal.objects.count() == 11
 

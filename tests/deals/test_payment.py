@@ -9,8 +9,7 @@ from django.utils import timezone
 
 from advertmarket.errors import Code
 from advertmarket.ton_address import InvalidTonAddress
-from deals import consumers, selectors, services, sweeps
-from deals.models import Deal
+from deals import consumers, endings, selectors, services, sweeps
 from deals.permissions import DealNotFound, NotAllowed
 from payments import selectors as payments
 from payments.events import DepositConfirmed
@@ -177,7 +176,7 @@ def test_an_unpaid_deal_expires_and_closes_its_escrow(moving_market: FundedMarke
         sweeps.end_overdue_deals()
 
     assert moving_market.status(deal_id) == "EXPIRED"
-    assert Escrow.objects.get(reference=deal_id).state == "CLOSED"
+    assert Escrow.objects.get(reference=deal_id).state == "EXPIRED"
     assert moving_market.events(deal_id)[-1] == "DEAL_EXPIRED"
 
 
@@ -198,12 +197,12 @@ def test_a_deal_with_a_deposit_does_not_expire(moving_market: FundedMarket) -> N
 def test_the_advertiser_may_withdraw_until_money_arrives(funded_market: FundedMarket) -> None:
     first, second = funded_market.awaiting_payment(), funded_market.awaiting_payment()
 
-    funded_market.do(services.cancel_deal, first, ADVERTISER)
+    funded_market.do(endings.cancel_deal, first, ADVERTISER)
     with nothing_changes():
-        funded_market.do(services.cancel_deal, first, ADVERTISER)
+        funded_market.do(endings.cancel_deal, first, ADVERTISER)
     funded_market.bank.pay(second, PRICE_NANO)
     with nothing_changes(), pytest.raises(EscrowNotEmpty):
-        funded_market.do(services.cancel_deal, second, ADVERTISER)
+        funded_market.do(endings.cancel_deal, second, ADVERTISER)
 
     assert funded_market.status(first) == "CANCELLED"
     assert Escrow.objects.get(reference=first).state == "CLOSED"
@@ -214,7 +213,7 @@ def test_the_owner_may_not_withdraw_once_there_is_an_address(funded_market: Fund
     deal_id = funded_market.awaiting_payment()
 
     with nothing_changes(), pytest.raises(NotAllowed):
-        funded_market.do(services.cancel_deal, deal_id, OWNER)
+        funded_market.do(endings.cancel_deal, deal_id, OWNER)
 
 
 def test_an_accepted_deal_without_an_address_expires(funded_market: FundedMarket) -> None:
@@ -234,23 +233,6 @@ def test_an_accepted_deal_without_an_address_expires(funded_market: FundedMarket
     assert funded_market.status(deal_id) == "EXPIRED"
     assert funded_market.events(deal_id)[-1] == "DEAL_EXPIRED"
     assert not Escrow.objects.exists()
-
-
-def test_a_paid_deal_without_an_ad_is_held_with_its_money(funded_market: FundedMarket) -> None:
-    deal_id = funded_market.funded()
-
-    with later(timedelta(hours=72, minutes=6)):
-        sweeps.end_overdue_deals()
-        with nothing_changes():
-            sweeps.end_overdue_deals()
-
-    deal = Deal.objects.get(id=deal_id)
-    assert (deal.status, deal.hold_reason) == ("FUNDED", "DEADLINE_PASSED")
-    assert funded_market.history(deal_id)[-1] == "HOLD"
-    assert funded_market.events(deal_id)[-1] == "DEAL_HELD"
-    escrow = payments.escrow_view(deal_id)
-    assert escrow is not None
-    assert (escrow.state, escrow.balances["ESCROW"]) == ("FUNDED", PRICE_NANO)
 
 
 def test_an_old_proof_is_renewed_before_anybody_can_pay(live_market: LiveMarket) -> None:

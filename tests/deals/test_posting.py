@@ -21,6 +21,7 @@ from deals.delivery.calls import look_at, rehearse
 from deals.delivery.content import digest
 from deals.delivery.draft import CreativeInvalid, Draft
 from deals.models import Creative, PlannedCheck, PostAttempt
+from payments.models import Escrow
 
 from .market import OLEG, OWNER, TEXT, LiveMarket, later, nothing_changes
 
@@ -333,8 +334,8 @@ def test_nothing_is_posted_where_ownership_is_gone(
     assert attempts(deal_id) == []
     with later(timedelta(hours=24, minutes=6)):
         sweeps.end_overdue_deals()
-    held = live_market.deal(deal_id)
-    assert (held.hold_reason, held.hold_note) == ("DEADLINE_PASSED", deal.waiting_for)
+    assert live_market.status(deal_id) == "EXPIRED"
+    assert Escrow.objects.get(reference=deal_id).state == "REFUNDED"
 
 
 def test_nothing_is_sent_at_the_end_of_a_lease(

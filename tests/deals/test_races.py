@@ -11,7 +11,7 @@ import pytest
 from django.db import IntegrityError
 
 from channels.ownership import OwnershipProof, prove
-from deals import limits, moves, services, sweeps
+from deals import endings, limits, moves, services, sweeps
 from deals.delivery.draft import Draft
 from deals.lifecycle import IllegalTransition, Status
 from deals.limits import TooManyActiveDeals
@@ -61,7 +61,7 @@ def test_two_acceptances_at_once_are_one(committed_market: Market) -> None:
 
 def test_a_withdrawal_during_an_acceptance_comes_after_it(committed_market: Market) -> None:
     deal_id = committed_market.offer()
-    cancel = Meanwhile(by(committed_market, services.cancel_deal, deal_id, ADVERTISER))
+    cancel = Meanwhile(by(committed_market, endings.cancel_deal, deal_id, ADVERTISER))
 
     with before(CHECKED, cancel):
         committed_market.do(services.accept_offer, deal_id, OWNER)
@@ -76,7 +76,7 @@ def test_an_acceptance_during_a_withdrawal_is_refused(committed_market: Market) 
     accept = Meanwhile(by(committed_market, services.accept_offer, deal_id, OWNER))
 
     with before(CHECKED, accept):
-        committed_market.do(services.cancel_deal, deal_id, ADVERTISER)
+        committed_market.do(endings.cancel_deal, deal_id, ADVERTISER)
     with pytest.raises(IllegalTransition):
         accept.result()
 
@@ -92,8 +92,9 @@ def test_without_the_lock_both_would_pass_their_checks(
     accept = Meanwhile(by(committed_market, services.accept_offer, deal_id, OWNER))
 
     monkeypatch.setattr(services, "lock", moves.lock)
+    monkeypatch.setattr(endings, "lock", moves.lock)
     with before(CHECKED, accept), pytest.raises(IntegrityError, match="deal_event_version_once"):
-        committed_market.do(services.cancel_deal, deal_id, ADVERTISER)
+        committed_market.do(endings.cancel_deal, deal_id, ADVERTISER)
     accept.result()
 
     assert committed_market.history(deal_id) == ["SUBMIT", "ACCEPT"]
@@ -189,7 +190,7 @@ def test_expiry_against_a_confirmed_deposit_leaves_a_paid_deal(
     with moving_market.bank.pass_time(86_400 + 301):
         moving_market.bank.read()
         fund_meanwhile = Meanwhile(fund)
-        closing = line_of(services.end_overdue, "payment_services.close_escrow(")
+        closing = line_of(endings.end_overdue, "payment_services.close_escrow(")
         with before(closing, fund_meanwhile):
             sweeps.end_overdue_deals()
         fund_meanwhile.result()

@@ -126,7 +126,7 @@ def test_both_sides_hear_that_a_deal_waits_for_an_operator(funded: UUID) -> None
     with transaction.atomic():
         moves.hold(
             deal=moves.lock(funded),
-            reason=Hold.DEADLINE_PASSED,
+            reason=Hold.POST_UNRESOLVED,
             note="for operators",
             actor=SYSTEM,
             at=timezone.now(),

@@ -17,7 +17,7 @@ from advertmarket.money import NANO_PER_TON
 from advertmarket.telegram.callbacks import unpack
 from advertmarket.telegram.models import OutgoingMessage
 from channels.events import ChannelRegistered
-from deals import events, services
+from deals import endings, events, services
 from deals.permissions import DealNotFound
 from notifications.catalogue import NOTICES
 from notifications.models import Delivery
@@ -95,7 +95,7 @@ def test_every_event_twice_is_told_once(deal_id: UUID) -> None:
 
 def test_who_did_it_is_told_nothing(deal_id: UUID) -> None:
     with transaction.atomic():
-        services.cancel_deal(deal_id=deal_id, actor=ADVERTISER, at=timezone.now())
+        endings.cancel_deal(deal_id=deal_id, actor=ADVERTISER, at=timezone.now())
 
     tell_all()
 
