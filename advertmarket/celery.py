@@ -67,6 +67,7 @@ BEAT_SECONDS = {
     "payments.tasks.apply_deposits": 5,
     "payments.tasks.execute_settlements": 1,
     "messaging.tasks.relay_outbox": 1,
+    "messaging.tasks.redeliver": 10,
     "telegram.tasks.handle_updates": 1,
     "telegram.tasks.send_messages": 1,
     "deals.tasks.request_payments": 5,
