@@ -65,11 +65,6 @@ def join(group: str) -> None:
     consumer.consumes(Noted, group=group)(note)
 
 
-def leave(group: str) -> None:
-    """Forget a group, so that nothing waits for it any more."""
-    del consumer._handlers[group]
-
-
 def say(
     deal_id: uuid.UUID,
     number: int,

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 from pytest_django import Settings
 
-from advertmarket.messaging import kafka, relay
+from advertmarket.messaging import consumer, kafka, relay
 from advertmarket.messaging.topics import DAY_S, Topic
 from sandbox.services import Services
 from tests.advertmarket.messaging import app
@@ -43,13 +43,18 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> Topic:
     return topic
 
 
+@pytest.fixture(autouse=True)
+def groups_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave no group behind whose handling is waited for."""
+    monkeypatch.setattr(consumer, "_handlers", dict(consumer._handlers))
+
+
 @pytest.fixture
-def group() -> Iterator[str]:
+def group() -> str:
     """A consumer group of one's own, whose handler is `app.note`."""
     group = f"cg-test-{uuid.uuid4().hex[:12]}"
     app.join(group)
-    yield group
-    app.leave(group)
+    return group
 
 
 @pytest.fixture
