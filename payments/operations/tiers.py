@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
@@ -48,7 +49,7 @@ def set_tiers(payload: Tiers, *, evidence: Any, reason: str, actor: Actor, at: d
         TiersOverlap: it is not clear what a price bears.
     """
     ordered = sorted(payload.tiers, key=lambda tier: tier.min_nano)
-    for tier, following in zip(ordered, [*ordered[1:], None], strict=True):
+    for tier, following in zip_longest(ordered, ordered[1:]):
         is_empty = tier.max_nano is not None and tier.max_nano <= tier.min_nano
         overlaps = following and (tier.max_nano is None or tier.max_nano > following.min_nano)
         if is_empty or overlaps:

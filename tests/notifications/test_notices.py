@@ -81,7 +81,7 @@ def test_offer_reaches_the_owner_with_buttons_and_escaped_words(deal_id: UUID) -
 
 def test_late_offer_asks_for_nothing(deal_id: UUID) -> None:
     with transaction.atomic():
-        services.cancel_deal(deal_id=deal_id, actor=ADVERTISER, at=timezone.now())
+        endings.cancel_deal(deal_id=deal_id, actor=ADVERTISER, at=timezone.now())
 
     tell_all()
 
