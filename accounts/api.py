@@ -35,6 +35,17 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
+class OperatorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's
+    """How the schema tells of the back office's session."""
+
+    target_class = "accounts.authentication.OperatorAuthentication"
+    name = "operator"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, object]:
+        """Return the OpenAPI security scheme."""
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
+
+
 class LoginBodySerializer(CamelSerializer):
     """What the Mini App got from Telegram, as it got it."""
 

@@ -1,9 +1,17 @@
-"""Who asks: the bearer token of a Telegram user's session."""
+"""Who asks: the bearer token of a Telegram user's session, or an operator's of the back office."""
 
 from __future__ import annotations
 
-from django.utils import timezone
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib import admin
+from django.utils import timezone, translation
+from rest_framework.authentication import (
+    BaseAuthentication,
+    SessionAuthentication,
+    get_authorization_header,
+)
 from rest_framework.request import Request
 
 from . import selectors
@@ -35,3 +43,32 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Return what a 401 asks for."""
         return "Bearer"
+
+
+@dataclass(frozen=True)
+class OperatorCaller:
+    """An operator as limits and idempotency keys count them: below zero, Telegram's ids above."""
+
+    pk: int
+    language: str
+
+
+class OperatorAuthentication(SessionAuthentication):
+    """The session of the back office and its CSRF token; who may enter there, may enter here."""
+
+    def authenticate(self, request: Request) -> tuple[OperatorCaller, None] | None:
+        """Return the operator; None if nobody is signed in to the back office.
+
+        Raises:
+            PermissionDenied: the CSRF token is missing or wrong.
+        """
+        inner = request._request
+        if inner.user.pk is None or not admin.site.has_permission(inner):
+            return None
+        self.enforce_csrf(request)
+        language = translation.get_language() or settings.LANGUAGE_CODE
+        return OperatorCaller(-inner.user.pk, language), None
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return what a 401 asks for."""
+        return "Session"

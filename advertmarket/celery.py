@@ -70,6 +70,7 @@ BEAT_SECONDS = {
     "payments.tasks.return_stale_partials": 60,
     "payments.tasks.remind": 300,
     "messaging.tasks.relay_outbox": 1,
+    "messaging.tasks.redeliver": 10,
     "telegram.tasks.handle_updates": 1,
     "telegram.tasks.send_messages": 1,
     "deals.tasks.request_payments": 5,

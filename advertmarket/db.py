@@ -49,6 +49,13 @@ def release_connection() -> None:
         connection.close()
 
 
+@requires_transaction
+def hold_name(name: str) -> None:
+    """Wait for, and hold until the database transaction ends, a lock on something without a row."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
 @contextmanager
 def constraints(errors: Mapping[str, DomainError]) -> Iterator[None]:
     """Run a block in a savepoint; a violated constraint raises its domain error from `errors`."""

@@ -234,6 +234,7 @@ TON_NETWORK: Network = (
     else "mainnet"
 )
 TON_API_URL = env.url("TON_API_URL", "https://toncenter.com")
+TON_API_VERSION = env.choice("TON_API_VERSION", "v3", among=("v3", "v2"))
 TON_API_KEY = env.text("TON_API_KEY", hint="get one from TON Center")
 TON_API_RPS = env.number("TON_API_RPS", 10, minimum=1)
 TON_WALLET_PUBLIC_KEY = env.text("TON_WALLET_PUBLIC_KEY", hint=_GENERATE)

@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("channels.urls")),
     path("api/v1/", include("deals.urls")),
+    path("api/v1/", include("payments.urls")),
     path("api/v1/", include("advertmarket.telegram.urls")),
 ]
 

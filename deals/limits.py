@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket.actors import Actor
-from advertmarket.db import requires_transaction
+from advertmarket.db import hold_name, requires_transaction
 from advertmarket.errors import Code, DomainError
 
 from .lifecycle import ACTIVE
@@ -51,7 +50,7 @@ def check_active_deals(*, advertiser_id: int) -> None:
     Raises:
         TooManyActiveDeals: 10 of the advertiser are under way.
     """
-    _hold_count(f"deals of advertiser {advertiser_id}")
+    hold_name(f"deals of advertiser {advertiser_id}")
     active = Deal.objects.filter(advertiser_id=advertiser_id, status__in=ACTIVE)
     if active.count() >= ACTIVE_PER_ADVERTISER:
         raise TooManyActiveDeals(limit=ACTIVE_PER_ADVERTISER)
@@ -64,7 +63,7 @@ def check_new_offers(*, channel_id: int, at: datetime) -> None:
     Raises:
         TooManyNewDeals: 5 were sent to the channel within 24 hours.
     """
-    _hold_count(f"deals of channel {channel_id}")
+    hold_name(f"deals of channel {channel_id}")
     new = Deal.objects.filter(channel_id=channel_id, submitted_at__gt=at - timedelta(days=1))
     if new.count() >= NEW_PER_CHANNEL_A_DAY:
         raise TooManyNewDeals(limit=NEW_PER_CHANNEL_A_DAY)
@@ -77,14 +76,9 @@ def check_disputes(*, user_id: int, at: datetime) -> None:
     Raises:
         TooManyDisputes: they opened 3 within a week.
     """
-    _hold_count(f"disputes of {user_id}")
+    hold_name(f"disputes of {user_id}")
     opened = Dispute.objects.filter(
         opened_by=str(Actor.user(user_id)), opened_at__gt=at - timedelta(days=7)
     )
     if opened.count() >= DISPUTES_A_WEEK:
         raise TooManyDisputes(limit=DISPUTES_A_WEEK)
-
-
-def _hold_count(what: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [what])

@@ -55,9 +55,10 @@ _READER = Actor.system("notifications")
 
 @dataclass(frozen=True)
 class Facts:
-    """Values for the placeholders, where "Open" leads, and which deal the choices are about.
+    """Values for the placeholders, where "Open" leads, and what the choices are about.
 
-    Not `shows_all`: the notice does not show what is to be decided, so there is no choice under it.
+    `deal` is None if the deal has moved on: the event comes late, there is nothing to choose. Not
+    `shows_all`: the notice does not show what is to be decided, so there is no choice under it.
     """
 
     values: dict[str, str]
@@ -86,7 +87,9 @@ def _deal(event: DealEvent, **more: str) -> Facts:
         "brief": _escape(_cut(deal.brief.text, EXCERPT)),
         **more,
     }
-    return Facts(values, deal_link(event.deal_id), (event.deal_id, event.deal_version))
+    has_moved_on = deal.version != event.deal_version
+    choices_on = None if has_moved_on else (event.deal_id, event.deal_version)
+    return Facts(values, deal_link(event.deal_id), choices_on)
 
 
 @facts_of.register

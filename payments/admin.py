@@ -78,6 +78,7 @@ class AccountBalanceAdmin(ReadOnlyAdmin[AccountBalance]):
 @admin.register(Wallet)
 class WalletAdmin(ReadOnlyAdmin[Wallet]):
     list_display = ("subwallet", "address", "reference", "on_chain", "in_books", "frozen_reason")
+    list_filter = (("reserved_at", admin.EmptyFieldListFilter),)
     search_fields = ("subwallet", "address", "reference")
     ordering = ("-subwallet",)
     inlines = (ChainTransactionInline,)

@@ -221,13 +221,22 @@ def _expected_out(attempt: TonTransaction, tx: ChainTransaction) -> Message | No
 
 
 def _book_foreign(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonTransaction:
-    """Record an external message that we never signed. What it sent stays unbooked, visibly."""
+    """Record an external message of which we know nothing. What it sent stays unbooked, visibly.
+
+    What is kept of it suffices to adopt it, should it be ours from before a restore.
+    """
     row = TonTransaction(
         wallet=wallet,
         direction=TonTransaction.Direction.OUT,
         state=TonTransaction.State.FOREIGN,
         sent_nano=sum(message.value for message in tx.out_msgs),
     )
+    if len(tx.out_msgs) == 1:
+        [message] = tx.out_msgs
+        row.destination, row.out_msg_hash = message.destination, message.hash
+        row.amount_nano = message.value or None
+    elif not tx.out_msgs and not tx.description.aborted:
+        row.amount_nano = 0
     _put_chain_facts(row, tx)
     row.save()
     freeze(wallet=wallet, reason=f"a message that we did not sign landed ({tx.hash})", at=at)
@@ -246,20 +255,33 @@ def _make_whole(wallet: Wallet, message: Message, row: TonTransaction, at: dt.da
         freeze(wallet=wallet, reason=f"a bounce that answers no transfer ({row.tx_hash})", at=at)
         return
     settlement = _lock_settlement(attempt)
+    owe_again(wallet=wallet, settlement=settlement, attempt=attempt, returned=row, at=at)
+
+
+@requires_transaction
+def owe_again(
+    *,
+    wallet: Wallet,
+    settlement: Settlement,
+    attempt: TonTransaction,
+    returned: TonTransaction,
+    at: dt.datetime,
+) -> None:
+    """Make whole what a landed attempt took, since `returned` brought it back, and hold it."""
     owed = source_of(settlement)
-    lines = [Line(PerWallet.BOUNCED.of(wallet.subwallet), owed, row.received_nano)]
-    if cost := attempt.sent_nano + attempt.withheld_nano - row.received_nano:
+    lines = [Line(PerWallet.BOUNCED.of(wallet.subwallet), owed, returned.received_nano)]
+    if cost := attempt.sent_nano + attempt.withheld_nano - returned.received_nano:
         lines.append(Line(NETWORK_FEES, owed, cost))
     ledger.post(
         kind=Journal.Kind.BOUNCE,
-        key=f"bounce:{wallet.address}:{row.lt}",
+        key=f"bounce:{wallet.address}:{returned.lt}",
         lines=lines,
         actor=ACTOR,
         at=at,
     )
     attempt.state = TonTransaction.State.BOUNCED
     attempt.save(update_fields=["state"])
-    settlements.hold(settlement=settlement, reason="the recipient's contract sent it back", at=at)
+    settlements.hold(settlement=settlement, reason=settlements.SENT_BACK, at=at)
 
 
 def _post_fee(wallet: Wallet, tx: ChainTransaction, row: TonTransaction, at: dt.datetime) -> None:

@@ -58,3 +58,22 @@ class PerWallet(StrEnum):
 
 DEBTS = tuple(kind for kind in PerDeal if kind is not PerDeal.COMMISSION)
 """What a deal's wallet owes to others: gas is never paid from these."""
+
+MEANING: dict[str, str] = {
+    EXTERNAL_TON: "the chain seen from inside, for each wallet",
+    NETWORK_FEES: "what the chain took (gas, forwarding, storage), less what refunds contributed",
+    IN_TRANSIT: "between own wallets: below zero by what is on its way",
+    PerDeal.DEPOSIT_PENDING: "arrived; its rule is not applied yet (confirmations, operator)",
+    PerDeal.ESCROW: "the advertiser's money while the deal runs",
+    PerDeal.PARTIAL_DEPOSIT: "below the price, waiting for the rest",
+    PerDeal.OVERPAYMENT: "above the price, going back",
+    PerDeal.LATE_DEPOSIT: "came after the end, going back",
+    PerDeal.REFUND_PENDING: "owed back to the advertiser, not yet sent",
+    PerDeal.OWNER_PENDING: "earned by the channel's owner, not yet sent",
+    PerDeal.COMMISSION: "the platform's share, not yet swept",
+    PerWallet.BOUNCED: "a transfer of ours that came back, until it is owed again",
+    PerWallet.UNSOLICITED: "nobody's: spam, jetton notices, strangers' sends to the treasury",
+    PLATFORM_TREASURY: "the platform's own: swept commission",
+    DUST_WRITEOFF: "what was too little to give back",
+}
+"""What each account holds, by its name."""

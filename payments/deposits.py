@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
@@ -24,7 +24,7 @@ from .events import (
     DepositPartial,
 )
 from .ledger import Line
-from .models import ChainCursor, Deposit, Escrow, Journal, Settlement
+from .models import ChainCursor, Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
 from .tiers import AUTOMATIC_EXCESS_BP, DUST_NANO, REVIEW_ABOVE_NANO, least_funding
 
 ACTOR = Actor.system("deposit-watcher")
@@ -96,19 +96,42 @@ def allocate(*, escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datetime)
     deposit.save(update_fields=["state", "rule", "decided_at"])
 
 
+@requires_transaction
 def pays_the_price(escrow: Escrow) -> bool:
     """Return whether what has come, decided or not, is enough to fund an escrow that awaits it."""
+    _hold_still(escrow)
+    return received_nano(escrow) >= least_funding(escrow.price_nano)
+
+
+def received_nano(escrow: Escrow) -> int:
+    """Return what counts toward the price: what funded it, or what has come so far; in nanoTON."""
     undecided = escrow.deposits.filter(state__in=_UNDECIDED).values_list("amount_nano", flat=True)
-    return partial_nano(escrow) + sum(undecided) >= least_funding(escrow.price_nano)
+    return (escrow.funded_nano or 0) + _partial_nano(escrow) + sum(undecided)
 
 
+@requires_transaction
 def partial_nano(escrow: Escrow) -> int:
-    """Return what lies in PARTIAL_DEPOSIT and is not on its way back; in nanoTON."""
-    returning = Settlement.objects.filter(
+    """Return what lies in a locked escrow's PARTIAL_DEPOSIT and does not go back; in nanoTON."""
+    _hold_still(escrow)
+    return _partial_nano(escrow)
+
+
+def _partial_nano(escrow: Escrow) -> int:
+    held = ledger.balance(PerDeal.PARTIAL_DEPOSIT.of(escrow.reference))
+    # what has landed is in the account no more
+    returning = _returning(escrow).exclude(chain_transactions__state=TonTransaction.State.LANDED)
+    return held - sum(returning.values_list("amount_nano", flat=True))
+
+
+def _returning(escrow: Escrow) -> QuerySet[Settlement]:
+    return Settlement.objects.filter(
         reference=escrow.reference, kind=Settlement.Kind.PARTIAL_DEPOSIT_REFUND
     ).exclude(state__in=Settlement.OVER)
-    held = ledger.balance(PerDeal.PARTIAL_DEPOSIT.of(escrow.reference))
-    return held - sum(returning.values_list("amount_nano", flat=True))
+
+
+def _hold_still(escrow: Escrow) -> None:
+    """Lock the wallet: until the end nothing that left it lands or comes back in the books."""
+    Wallet.objects.select_for_update(no_key=True).get(pk=escrow.wallet_id)
 
 
 def stale_partials(*, at: dt.datetime) -> list[Escrow]:
@@ -142,10 +165,7 @@ def return_partial(*, escrow: Escrow, actor: Actor, at: dt.datetime) -> None:
     nano = partial_nano(escrow)
     if not nano:
         return
-    is_returning = Settlement.objects.filter(
-        reference=escrow.reference, kind=Settlement.Kind.PARTIAL_DEPOSIT_REFUND
-    ).exclude(state__in=Settlement.OVER)
-    if is_returning.exists():
+    if _returning(escrow).exists():
         escrow.partial_since_at = at
         return
     if nano <= DUST_NANO:

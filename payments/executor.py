@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.utils import timezone
 
 from accounts.selectors import Destination
@@ -26,7 +26,8 @@ from . import settlements, unclaimed
 from .limits import check_limits
 from .models import ChainCursor, Settlement, TonTransaction, Wallet
 from .pause import PayoutsPaused, refuse_if_paused
-from .ton.client import TonClient, TonUnavailable
+from .receipts import receipt_of
+from .ton.api import TonApi, TonUnavailable
 from .ton.wallet import FeeQuestion, Signer, fee_question
 from .transfers import (
     LATER,
@@ -52,6 +53,9 @@ REBROADCAST = dt.timedelta(seconds=10)
 
 MAX_TOP_UP_NANO = 100_000_000
 """0.1 TON: a wallet that lacks more than this for a fee lacks something else."""
+
+_SWEEPS_LAST = Case(When(kind=Settlement.Kind.COMMISSION_SWEEP, then=1), default=0)
+"""The platform's own money waits while somebody else's is due."""
 
 ACTOR = Actor.system("payout-executor")
 WORKING = Settlement.WORKING
@@ -80,7 +84,7 @@ class Sight:
 class Executor:
     """One worker's run over the due settlements."""
 
-    def __init__(self, client: TonClient, signer: Signer) -> None:
+    def __init__(self, client: TonApi, signer: Signer) -> None:
         self._client = client
         self._signer = signer
         self._lease = uuid.uuid4()
@@ -106,7 +110,7 @@ class Executor:
                 Settlement.objects.select_for_update(skip_locked=True, no_key=True)
                 .filter(Q(leased_until=None) | Q(leased_until__lt=now))
                 .filter(state__in=WORKING, due_at__lte=now)
-                .order_by("due_at")[:at_most]
+                .order_by(_SWEEPS_LAST, "due_at")[:at_most]
             )
             pks = [settlement.pk for settlement in due]
             Settlement.objects.filter(pk__in=pks).update(
@@ -136,6 +140,9 @@ class Executor:
 
     def _sign(self, settlement: Settlement) -> None:
         refuse_if_paused()
+        if settlement.wallet.frozen_at is not None:
+            frozen = f"the wallet is frozen: {settlement.wallet.frozen_reason}"
+            raise NotNow(frozen, MUCH_LATER, stuck="the wallet is frozen")
         destination = destination_of(settlement, at=timezone.now())
         sight = self._look(settlement, destination)
         now = timezone.now()
@@ -315,8 +322,8 @@ class Executor:
             raise NotNow("the chain", SOON)
 
     def _confirm(self, pk: uuid.UUID, attempt: TonTransaction) -> None:
-        received = self._client.received(attempt.out_msg_hash)
-        if received is None or received.account != attempt.destination:
+        received = receipt_of(attempt, self._client)
+        if received is None:
             raise NotNow("the recipient's side", SOON)
         if received.bounced_back:
             raise NotNow("the bounced money", SOON)
@@ -350,7 +357,8 @@ class Executor:
             settlement = self._lock(pk)
             if settlement.state != Settlement.State.QUEUED:
                 raise LeaseLost
-            settlements.write_off(settlement=settlement, actor=ACTOR, at=now)
+            why = "not worth its fee"
+            settlements.write_off(settlement=settlement, why=why, actor=ACTOR, at=now)
         self._finish(pk)
 
     def _wait(self, pk: uuid.UUID, wait: NotNow) -> None:
@@ -359,6 +367,8 @@ class Executor:
         with transaction.atomic():
             treasury = Wallet.objects.select_for_update(no_key=True).get(subwallet=TREASURY)
             settlement = self._lock(pk)
+            if settlement.state != Settlement.State.QUEUED:
+                raise LeaseLost  # an operator held it, or gave it back, since we looked
             if isinstance(wait, Unclaimed):
                 unclaimed.tell_first(settlement=settlement, at=now)
             elif not isinstance(wait, NeedsGas):

@@ -19,6 +19,7 @@ from advertmarket.db import constraints, requires_transaction
 from advertmarket.errors import Code, DomainError
 
 from .chart import EXTERNAL_TON, HUBS, Account
+from .journals import allows
 from .models import AccountBalance, Journal, Posting
 
 
@@ -70,6 +71,8 @@ def post(
     """
     if not lines:
         raise ValueError("a journal has at least one posting")
+    if not allows(kind, key, ((line.debit, line.credit) for line in lines)):
+        raise ValueError(f"{key}: a journal of kind {kind} does not move money like this")
     digest = digest_of(kind=kind, lines=lines)
     tx_ref = uuid4()
     with (

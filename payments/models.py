@@ -90,7 +90,8 @@ class Wallet(models.Model):
     """An address of ours on chain: subwallet 0 is the treasury, every other serves one deal.
 
     A wallet is followed for ever. `balance_nano` is its balance on chain after the last chain
-    transaction that we booked, `last_lt` and `last_hash` name that one.
+    transaction that we booked, `last_lt` and `last_hash` name that one. One that may have been
+    given out to a deal that a restore lost is reserved: no deal ever gets it.
     """
 
     subwallet = models.BigIntegerField(primary_key=True)
@@ -102,6 +103,7 @@ class Wallet(models.Model):
     balance_nano = models.BigIntegerField(default=0)
     last_lt = models.BigIntegerField(default=0)
     last_hash = models.CharField(max_length=64, blank=True)
+    reserved_at = models.DateTimeField(null=True)
     frozen_at = models.DateTimeField(null=True)
     frozen_reason = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField()
@@ -119,6 +121,10 @@ class Wallet(models.Model):
                 name="wallet_frozen_with_reason",
                 condition=Q(frozen_at=None, frozen_reason="")
                 | (Q(frozen_at__isnull=False) & ~Q(frozen_reason="")),
+            ),
+            models.CheckConstraint(
+                name="wallet_reserved_has_no_deal",
+                condition=Q(reserved_at=None) | Q(reference=None),
             ),
         ]
 
@@ -184,6 +190,11 @@ class Escrow(models.Model):
             ),
         ]
         indexes = [
+            models.Index(
+                name="escrow_of_advertiser",
+                fields=["refund_user_id"],
+                condition=Q(refund_user_id__isnull=False),
+            ),
             models.Index(
                 name="escrow_partial",
                 fields=["partial_since_at"],
@@ -325,6 +336,11 @@ class Settlement(models.Model):
             ),
             models.Index(name="settlement_reference", fields=["reference"]),
             models.Index(
+                name="settlement_of_payee",
+                fields=["payee_id", "-created_at", "-id"],
+                condition=Q(payee_id__isnull=False),
+            ),
+            models.Index(
                 name="settlement_unclaimed",
                 fields=["unclaimed_since_at"],
                 condition=Q(unclaimed_since_at__isnull=False),
@@ -340,7 +356,8 @@ class TonTransaction(models.Model):
 
     An OUT row is an attempt at a settlement: `amount_nano` is sent, and `withheld_nano` of what is
     owed is kept back for the network's fee. Until it lands its chain columns are empty; an OUT
-    that landed without a settlement was signed by somebody else, and its wallet is frozen.
+    that landed without a settlement was signed by somebody else, or its row was lost, and its
+    wallet is frozen. Of that one `amount_nano` is what its one message carried, 0 if it sent none.
     """
 
     class Direction(models.TextChoices):
@@ -439,7 +456,8 @@ class TonTransaction(models.Model):
                 name="attempt_signed_whole",
                 condition=Q(direction="IN")
                 | Q(state="FOREIGN", settlement=None)
-                | Q(state="ADOPTED", settlement__isnull=False, amount_nano__gt=0)
+                | Q(state__in=["ADOPTED", "BOUNCED"], settlement__isnull=False, amount_nano__gt=0)
+                | Q(state="ADOPTED", settlement=None, amount_nano=0, sent_nano=0)
                 | (
                     Q(
                         settlement__isnull=False,

@@ -26,6 +26,13 @@ PAUSE_KEY = "system:pause_payouts"
 EPOCH_KEY = "system:epoch"
 
 
+class SecondOperatorNeeded(DomainError):
+    """What concerns a restored database is decided by two operators."""
+
+    code: ClassVar[Code] = Code.AUTH_INSUFFICIENT_PERMISSIONS
+    message = _("The database was restored from a backup: this takes two different operators.")
+
+
 class PayoutsPaused(DomainError):
     """No money leaves until an operator lifts the pause or confirms the epoch."""
 
@@ -52,24 +59,39 @@ def pause_reason() -> str:
         return f"Redis cannot be read ({type(error).__name__})"
     if flag is not None:
         return f"{PAUSE_KEY} is set"
-    confirmed = PauseEpoch.objects.values_list("epoch", flat=True).first()
+    confirmed = PauseEpoch.objects.first()
     if confirmed is None:
         return "no epoch is confirmed yet: run manage.py confirm_epoch"
-    if _text(epoch) != str(confirmed):
+    if confirmed.needs_second:
+        return "the database was restored: two operators run manage.py confirm_epoch"
+    if _text(epoch) != str(confirmed.epoch):
         return "Redis lost its memory: run manage.py confirm_epoch"
     return ""
 
 
 @requires_transaction
-def confirm_epoch(*, actor: Actor, reason: str, at: dt.datetime) -> uuid.UUID:
+def confirm_epoch(
+    *, actor: Actor, reason: str, at: dt.datetime, second: Actor | None = None
+) -> uuid.UUID:
     """Make a new epoch and, once this is committed, write it to Redis: payouts may run again.
 
     A set pause flag stays set. Dying between the two leaves payouts paused.
+
+    Raises:
+        SecondOperatorNeeded: the database was restored, and two operators do not agree yet.
     """
     before = PauseEpoch.objects.select_for_update(no_key=True).first()
+    if before is not None and before.needs_second:
+        require_two(actor, second)
     epoch = uuid.uuid4()
     PauseEpoch.objects.update_or_create(
-        id=1, defaults={"epoch": epoch, "confirmed_by": str(actor), "confirmed_at": at}
+        id=1,
+        defaults={
+            "epoch": epoch,
+            "needs_second": False,
+            "confirmed_by": f"{actor}, {second}" if second else str(actor),
+            "confirmed_at": at,
+        },
     )
     audit.record(
         actor=actor,
@@ -77,12 +99,22 @@ def confirm_epoch(*, actor: Actor, reason: str, at: dt.datetime) -> uuid.UUID:
         object_type="pause_epoch",
         object_id="1",
         before={"epoch": str(before.epoch)} if before else None,
-        after={"epoch": str(epoch)},
+        after={"epoch": str(epoch)} | ({"second": str(second)} if second else {}),
         reason=reason,
         at=at,
     )
     transaction.on_commit(lambda: redis_state().set(EPOCH_KEY, str(epoch)))
     return epoch
+
+
+def require_two(first: Actor, second: Actor | None) -> None:
+    """Return if these are two operators.
+
+    Raises:
+        SecondOperatorNeeded: they are not.
+    """
+    if second is None or first == second or {first.kind, second.kind} != {"operator"}:
+        raise SecondOperatorNeeded
 
 
 def _text(value: object) -> str:

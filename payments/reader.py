@@ -15,9 +15,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from advertmarket.db import requires_transaction
+
 from .booking import MissingLink, book
 from .models import ChainCursor, Escrow, Settlement, Wallet
-from .ton.client import TonClient, TonUnavailable
+from .ton.api import TonUnavailable
+from .ton.client import TonClient
 from .ton.schema import MASTERCHAIN_PREFIX, Block, ChainTransaction, Shown
 
 logger = logging.getLogger(__name__)
@@ -42,9 +45,9 @@ def read_new_blocks(
     head = client.head()
     cursor = ChainCursor.objects.first()
     if cursor is None:
-        _place_cursor(head)
+        place_cursor(head)
         return 0
-    _note_head(head.seqno)
+    note_head(head.seqno)
     if head.seqno - cursor.seqno > FAR_BEHIND_BLOCKS:
         catch_up(client, head_seqno=head.seqno)
     done = 0
@@ -100,7 +103,7 @@ def _catch_up_wallet(address: str, shown: list[ChainTransaction]) -> None:
     try:
         _refuse_unfinished({address: shown})
         with transaction.atomic():
-            _book_all({address: shown}, timezone.now())
+            book_all({address: shown}, timezone.now())
     except (MissingLink, TonUnavailable) as gap:  # its blocks will tell
         logger.warning("%s is not caught up ahead of the blocks: %r", address, gap)
 
@@ -146,13 +149,19 @@ def _commit_block(
         cursor = ChainCursor.objects.select_for_update(no_key=True).get()
         if cursor.seqno + 1 != seqno:
             return
-        _book_all(wanted, at)
+        book_all(wanted, at)
         cursor.seqno, cursor.block_at, cursor.read_at = seqno, block_at, at
         cursor.head_seqno = max(cursor.head_seqno, seqno)
         cursor.save()
 
 
-def _book_all(wanted: dict[str, list[ChainTransaction]], at: dt.datetime) -> None:
+@requires_transaction
+def book_all(wanted: dict[str, list[ChainTransaction]], at: dt.datetime) -> None:
+    """Lock the wallets of these raw addresses, and book the chain transactions of each by lt.
+
+    Raises:
+        MissingLink: one follows another that is not booked; nothing of it was.
+    """
     wallets = Wallet.objects.select_for_update(no_key=True).filter(address__in=list(wanted))
     for wallet in wallets.order_by("subwallet"):
         for tx in sorted(wanted[wallet.address], key=lambda tx: tx.lt):
@@ -175,11 +184,13 @@ def _missed(client: TonClient, address: str, *, up_to_seqno: int) -> list[ChainT
     ]
 
 
-def _note_head(seqno: int) -> None:
+def note_head(seqno: int) -> None:
+    """Let confirmations count up to block `seqno`."""
     ChainCursor.objects.filter(head_seqno__lt=seqno).update(head_seqno=seqno)
 
 
-def _place_cursor(head: Block) -> None:
+def place_cursor(head: Block) -> None:
+    """Begin at the chain's head, unless somebody has begun."""
     with transaction.atomic():
         ChainCursor.objects.get_or_create(
             id=1,

@@ -10,15 +10,17 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, Sum
+from django.db.models import Exists, OuterRef, Q
 
 from advertmarket.ton_address import friendly_address
 
 from . import settlements
 from .chart import PerDeal
+from .deposits import received_nano
 from .ledger import balance
 from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
 from .tiers import FALLBACK_RATE_BP
+from .waiting import Waiting, waiting_for
 
 PAYOUT = Settlement.Kind.PAYOUT.value
 
@@ -33,12 +35,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class DepositInstructions:
-    """What the advertiser needs to pay; amounts in nanoTON, the address non-bounceable."""
+    """What the advertiser needs to pay; amounts in nanoTON, the address non-bounceable.
+
+    `missing_nano` is what still has to come; the link asks for that.
+    """
 
     address: str
     link: str
     price_nano: int
     received_nano: int
+    missing_nano: int
     state: str
     deadline_at: dt.datetime
 
@@ -58,13 +64,14 @@ class EscrowView:
 
 @dataclass(frozen=True)
 class SettlementView:
-    """An owed transfer as people see it; amounts in nanoTON."""
+    """An owed transfer; amounts in nanoTON. `waiting_for` is for operators, `waits_for` for all."""
 
     id: UUID
     kind: str
     state: str
     amount_nano: int
     waiting_for: str
+    waits_for: Waiting
     due_at: dt.datetime
     attempts: int
     tx_hash: str
@@ -93,12 +100,14 @@ def deposit_instructions(reference: UUID) -> DepositInstructions | None:
     if escrow is None:
         return None
     address = friendly_address(escrow.wallet.address, network=settings.TON_NETWORK)
-    received = Deposit.objects.filter(escrow=escrow).aggregate(sum=Sum("amount_nano"))["sum"] or 0
+    received = received_nano(escrow)
+    missing = max(0, escrow.price_nano - received)
     return DepositInstructions(
         address=address,
-        link=f"ton://transfer/{address}?{urlencode({'amount': escrow.price_nano})}",
+        link=f"ton://transfer/{address}?{urlencode({'amount': missing or escrow.price_nano})}",
         price_nano=escrow.price_nano,
         received_nano=received,
+        missing_nano=missing,
         state=_deposit_state(escrow),
         deadline_at=escrow.payment_deadline_at,
     )
@@ -129,7 +138,11 @@ def payout_view(reference: UUID) -> SettlementView | None:
         return None
     landed = TonTransaction.objects.filter(
         settlement=settlement,
-        state__in=[TonTransaction.State.LANDED, TonTransaction.State.CONFIRMED],
+        state__in=[
+            TonTransaction.State.LANDED,
+            TonTransaction.State.CONFIRMED,
+            TonTransaction.State.ADOPTED,
+        ],
     ).first()
     return SettlementView(
         id=settlement.pk,
@@ -137,11 +150,19 @@ def payout_view(reference: UUID) -> SettlementView | None:
         state=settlement.state,
         amount_nano=settlement.amount_nano,
         waiting_for=settlement.waiting_for,
+        waits_for=waiting_for(settlement),
         due_at=settlement.due_at,
         attempts=settlement.attempts,
         tx_hash=landed.tx_hash if landed else "",
         confirmed_at=settlement.confirmed_at,
     )
+
+
+def deposit_in_review(*, deposit_id: int, reference: UUID) -> bool:
+    """Return whether this deposit came for this deal and waits for an operator."""
+    return Deposit.objects.filter(
+        pk=deposit_id, escrow_id=reference, state=Deposit.State.REVIEW
+    ).exists()
 
 
 def funded_references(references: Iterable[UUID]) -> set[UUID]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import ClassVar
 from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
 
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
+from advertmarket.errors import Code, DomainError
 from advertmarket.messaging.outbox import publish
 from advertmarket.wake import wake_after_commit
 
@@ -18,12 +22,39 @@ from .models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
 from .transfers import REFUNDS, source_of
 
 EXECUTE = "payments.tasks.execute_settlements"
+_MORE_ATTEMPTS = 5
 
 TREASURY_REFERENCE = UUID(int=0)
 """Stands for the deal in a settlement of the treasury's own."""
 
 DECISIONS = (Settlement.Kind.PAYOUT, Settlement.Kind.REFUND)
 """What a decision on an escrow owes."""
+
+SENT_BACK = "the recipient's contract sent it back"
+"""Why a bounced transfer is held."""
+
+
+class NoSuchSettlement(DomainError):
+    """Nothing of this id is or was owed."""
+
+    code: ClassVar[Code] = Code.NOT_FOUND
+    message = _("There is no such transfer.")
+
+
+@requires_transaction
+def lock(settlement_id: UUID) -> Settlement:
+    """Lock a settlement's wallet, then itself, as every signature does; return it.
+
+    Raises:
+        NoSuchSettlement: there is none.
+    """
+    found = Settlement.objects.filter(pk=settlement_id).values_list("wallet_id", flat=True).first()
+    if found is None:
+        raise NoSuchSettlement
+    wallet = Wallet.objects.select_for_update(no_key=True).get(pk=found)
+    settlement = Settlement.objects.select_for_update(no_key=True).get(pk=settlement_id)
+    settlement.wallet = wallet
+    return settlement
 
 
 @requires_transaction
@@ -133,10 +164,10 @@ def try_anew(*, settlement: Settlement, why: str, at: dt.datetime) -> None:
 
 
 @requires_transaction
-def requeue(*, settlement: Settlement, more_attempts: int, at: dt.datetime) -> None:
-    """An operator wants a locked settlement tried at once, up to so many times more."""
+def requeue(*, settlement: Settlement, at: dt.datetime) -> None:
+    """An operator, or its payee, wants a locked settlement tried at once, with attempts anew."""
     sent = settlement.chain_transactions.filter(broadcast_at__isnull=False).count()
-    settlement.attempts_allowed = sent + more_attempts
+    settlement.attempts_allowed = sent + _MORE_ATTEMPTS
     settlement.save(update_fields=["attempts_allowed"])
     move(
         settlement=settlement,
@@ -181,6 +212,12 @@ def confirm(*, settlement: Settlement, attempt: TonTransaction, at: dt.datetime)
     """The recipient has the money: the end of a locked settlement and its attempt."""
     attempt.state = TonTransaction.State.CONFIRMED
     attempt.save(update_fields=["state"])
+    end(settlement=settlement, attempt=attempt, at=at)
+
+
+@requires_transaction
+def end(*, settlement: Settlement, attempt: TonTransaction, at: dt.datetime) -> None:
+    """A locked settlement is over, and it is told: the recipient has what `attempt` sent."""
     settlement.confirmed_at = at
     settlement.state, settlement.state_since_at = Settlement.State.CONFIRMED, at
     settlement.waiting_for = ""
@@ -208,20 +245,22 @@ def cancel(*, settlement: Settlement, why: str, at: dt.datetime) -> None:
 
 
 @requires_transaction
-def write_off(*, settlement: Settlement, actor: Actor, at: dt.datetime) -> None:
-    """Give up a locked settlement that its fee would eat; a refund's money is then the platform's.
+def write_off(*, settlement: Settlement, why: str, actor: Actor, at: dt.datetime) -> None:
+    """Give up a locked settlement; a refund's money is then the platform's.
 
     Of a transfer of the platform's own money nothing is posted: it stays where it is.
     """
     if settlement.kind in REFUNDS:
+        key = f"writeoff:{settlement.pk}"
+        reversed_before = Journal.objects.filter(key__startswith=key).count()
         ledger.post(
             kind=Journal.Kind.DUST_WRITEOFF,
-            key=f"writeoff:{settlement.pk}",
+            key=f"{key}:{reversed_before}",
             lines=[Line(source_of(settlement), DUST_WRITEOFF, settlement.amount_nano)],
             actor=actor,
             at=at,
         )
-    cancel(settlement=settlement, why="not worth its fee", at=at)
+    cancel(settlement=settlement, why=why, at=at)
 
 
 def _stop(settlement: Settlement, state: Settlement.State, reason: str, at: dt.datetime) -> None:

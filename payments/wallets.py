@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket.db import requires_transaction
@@ -16,7 +17,7 @@ from advertmarket.errors import Code, DomainError
 
 from .models import ChainCursor, Wallet
 from .ton import wallet as ton
-from .ton.client import TonClient
+from .ton.api import TonApi
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +44,7 @@ def take_wallet(*, reference: UUID) -> Wallet:
     Raises:
         NoWalletReady: the stock is empty.
     """
-    wallet = (
-        Wallet.objects.select_for_update(skip_locked=True, no_key=True)
-        .filter(reference=None, last_lt=0, frozen_at=None, subwallet__gt=TREASURY)
-        .order_by("subwallet")
-        .first()
-    )
+    wallet = _stock().select_for_update(skip_locked=True, no_key=True).order_by("subwallet").first()
     if wallet is None:
         raise NoWalletReady
     wallet.reference = reference
@@ -65,7 +61,36 @@ def freeze(*, wallet: Wallet, reason: str, at: dt.datetime) -> None:
         wallet.save(update_fields=["frozen_at", "frozen_reason"])
 
 
-def refill_stock(client: TonClient, *, at: dt.datetime) -> int:
+@requires_transaction
+def reserve(*, skip: int, at: dt.datetime) -> int:
+    """Never give out the stock, nor the next `skip` numbers: follow them; return the last one.
+
+    For a database restored from a backup, since which they may have been given out. The sequence
+    only goes ahead. Numbers below it that have no wallet (one was drawn, and the wallet not yet
+    stored) are followed as well.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(nextval('wallet_subwallet')) FROM generate_series(1, %s)", [skip]
+        )
+        (last,) = cursor.fetchone()
+    known = set(Wallet.objects.values_list("subwallet", flat=True))
+    Wallet.objects.bulk_create(
+        [
+            _wallet(subwallet, at, reserved_at=at)
+            for subwallet in range(TREASURY + 1, last + 1)
+            if subwallet not in known
+        ],
+        batch_size=1000,
+        ignore_conflicts=True,
+    )
+    Wallet.objects.filter(reference=None, reserved_at=None, subwallet__gt=TREASURY).update(
+        reserved_at=at
+    )
+    return int(last)
+
+
+def refill_stock(client: TonApi, *, at: dt.datetime) -> int:
     """Add addresses until the stock is full, and the treasury if it is missing; return how many.
 
     None is added before the chain reader has its cursor: it would not see what they receive.
@@ -78,7 +103,7 @@ def refill_stock(client: TonClient, *, at: dt.datetime) -> int:
     if not Wallet.objects.filter(subwallet=TREASURY).exists():
         _add(TREASURY, at)
         added += 1
-    ready = Wallet.objects.filter(reference=None, last_lt=0, subwallet__gt=TREASURY).count()
+    ready = _stock().count()
     for _asked in range(_MOST_ASKED):
         if ready >= STOCK:
             break
@@ -94,15 +119,24 @@ def refill_stock(client: TonClient, *, at: dt.datetime) -> int:
 
 def _add(subwallet: int, at: dt.datetime) -> None:
     with transaction.atomic():
-        Wallet.objects.get_or_create(
-            subwallet=subwallet,
-            defaults={
-                "version": ton.VERSION,
-                "public_key": settings.TON_WALLET_PUBLIC_KEY,
-                "address": ton.subwallet_address(settings.TON_WALLET_PUBLIC_KEY, subwallet),
-                "created_at": at,
-            },
-        )
+        Wallet.objects.bulk_create([_wallet(subwallet, at)], ignore_conflicts=True)
+
+
+def _wallet(subwallet: int, at: dt.datetime, *, reserved_at: dt.datetime | None = None) -> Wallet:
+    return Wallet(
+        subwallet=subwallet,
+        version=ton.VERSION,
+        public_key=settings.TON_WALLET_PUBLIC_KEY,
+        address=ton.subwallet_address(settings.TON_WALLET_PUBLIC_KEY, subwallet),
+        reserved_at=reserved_at,
+        created_at=at,
+    )
+
+
+def _stock() -> QuerySet[Wallet]:
+    return Wallet.objects.filter(
+        reference=None, reserved_at=None, last_lt=0, frozen_at=None, subwallet__gt=TREASURY
+    )
 
 
 def _next_subwallet() -> int:

@@ -53,10 +53,15 @@ class Databases:
         self._server.close()
 
     @contextmanager
-    def clone(self) -> Iterator[Clone]:
-        """Make a clone of the template, and drop it afterwards with whoever is connected."""
+    def clone(self, of: str = "") -> Iterator[Clone]:
+        """Make a clone of the template, and drop it afterwards with whoever is connected.
+
+        `of` names another database, to which nobody else is connected: this process lets it go.
+        """
+        if of:
+            _disconnect()
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, self.template)
+        self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, of or self.template)
         try:
             yield Clone(name)
         finally:

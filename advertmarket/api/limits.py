@@ -33,6 +33,9 @@ DEALS_WRITE = Limit("deals-write", per_minute=20)
 CHANNEL_SEARCH = Limit("channel-search", per_minute=30)
 CREATIVE = Limit("creative", per_minute=10)
 DISPUTE = Limit("dispute", per_minute=5)
+WALLET_READ = Limit("wallet-read", per_minute=60)
+WALLET_WRITE = Limit("wallet-write", per_minute=5)
+OPERATOR = Limit("operator", per_minute=120)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import uuid
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum, auto
@@ -67,6 +68,11 @@ def groups() -> list[str]:
     return sorted(_handlers)
 
 
+def groups_of(event_type: str) -> list[str]:
+    """Return every consumer group that handles events of this type."""
+    return [group for group, handlers in _handlers.items() if event_type in handlers]
+
+
 def topics_of(group: str) -> set[str]:
     """Return the names of the topics whose events `group` handles."""
     classes = (events.find(event_type) for event_type in _handlers[group])
@@ -92,6 +98,7 @@ def process(record: Record, *, group: str, at: datetime) -> Outcome:
         Exception: anything else the handler or the database raised; nothing has changed, and the
             record wants another attempt.
     """
+    envelope = None
     try:
         body = record.body or b""
         verify(body, record.headers, topic=record.topic)
@@ -107,7 +114,8 @@ def process(record: Record, *, group: str, at: datetime) -> Outcome:
                 "%s was sent a forged record, %s at %s: %s",
                 *(group, record.place, record.offset, error),
             )
-        set_aside(record, error, group=group, at=at)
+        event_id = envelope.event_id if envelope else None
+        set_aside(record, error, event_id=event_id, group=group, at=at)
         return Outcome.DEAD_LETTER
 
 
@@ -123,18 +131,24 @@ def _handle(
     return Outcome.HANDLED if is_new else Outcome.REPEATED
 
 
-def set_aside(record: Record, error: Exception, *, group: str, at: datetime) -> None:
-    """Keep `record` byte for byte in the dead letters; once, however often it is read."""
+def set_aside(
+    record: Record, error: Exception, *, event_id: uuid.UUID | None, group: str, at: datetime
+) -> None:
+    """Keep `record` byte for byte in the dead letters; once, however often it is read or sent."""
     with translation.override(None):
         text = f"{type(error).__name__}: {error}"[:2000]
     text = text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
+    place = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "written_at": record.written_at,
+    }
     DeadLetter.objects.get_or_create(
         group=group,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        written_at=record.written_at,
+        **({"event_id": event_id} if event_id else place),
         defaults={
+            **place,
             "key": record.key,
             "body": record.body,
             "headers": [[name, _base64(value)] for name, value in record.headers],

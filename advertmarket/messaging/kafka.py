@@ -54,7 +54,9 @@ def _client_config() -> dict[str, Any]:
         "bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS,
         "client.id": f"advertmarket-{settings.PROCESS_ROLE}",
         "reconnect.backoff.max.ms": 1000,
-        "topic.metadata.refresh.interval.ms": 10_000,
+        # A group that joins while its topics are away is given nothing; the client joins again only
+        # if it saw them away, by asking in between.
+        "topic.metadata.refresh.interval.ms": 1000,
         "allow.auto.create.topics": False,
         "log_level": 3,  # errors
     }
@@ -282,6 +284,10 @@ class Subscription:
             ends.append(self._consumer.get_watermark_offsets(position, timeout=1)[1])
         next_offset = position.offset if waiting_at is None else waiting_at
         return max(0, max(ends) - next_offset) if next_offset >= 0 else 0
+
+    def is_idle(self) -> bool:
+        """Return whether the group gives this member no partition to read."""
+        return not self._consumer.assignment()
 
     def commit(self) -> None:
         """Commit the offsets of all that is done, and wait for it.

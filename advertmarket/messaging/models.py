@@ -5,12 +5,15 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+_UNSETTLED = Q(status="DELIVERED", check_at__isnull=False)
+
 
 class OutboxMessage(models.Model):
     """An event, committed together with what caused it, on its way to Kafka.
 
     Its lane is (topic, key): within one, events reach the broker in the order of `id`. A FAILED
     row (it can never be sent as it is) holds the rest of its lane until an operator decides.
+    A DELIVERED one is looked at when `check_at` comes; null says that all who handle it have it.
     """
 
     class Status(models.TextChoices):
@@ -33,6 +36,8 @@ class OutboxMessage(models.Model):
     error = models.TextField(blank=True)
     created_at = models.DateTimeField()
     delivered_at = models.DateTimeField(null=True)
+    check_at = models.DateTimeField(null=True)
+    redeliveries = models.PositiveSmallIntegerField(db_default=0)
 
     class Meta:
         db_table = "notification_outbox"
@@ -45,6 +50,8 @@ class OutboxMessage(models.Model):
             models.Index(
                 fields=["delivered_at"], name="outbox_delivered", condition=Q(status="DELIVERED")
             ),
+            models.Index(fields=["check_at"], name="outbox_unsettled", condition=_UNSETTLED),
+            models.Index(fields=["key"], name="outbox_unsettled_lane", condition=_UNSETTLED),
         ]
         constraints = [
             models.CheckConstraint(
@@ -80,12 +87,14 @@ class ProcessedEvent(models.Model):
 class DeadLetter(models.Model):
     """A record that a group could not apply, byte for byte, for an operator to look at.
 
-    `headers` is a list of [name, base64 of the value or null]. `written_at` is the record's own
+    `event_id` is null if the record could not be trusted or read so far. `headers` is a list of
+    [name, base64 of the value or null]. `written_at` is the record's own
     timestamp: with it, an offset that a rebuilt topic uses again is another record.
     """
 
     id = models.BigAutoField(primary_key=True)
     group = models.CharField(max_length=100)
+    event_id = models.UUIDField(null=True)
     topic = models.CharField(max_length=249)
     partition = models.PositiveIntegerField()
     offset = models.PositiveBigIntegerField()
@@ -103,5 +112,6 @@ class DeadLetter(models.Model):
                 fields=["group", "topic", "partition", "offset", "written_at"],
                 name="dead_letter_once",
             ),
+            models.UniqueConstraint(fields=["event_id", "group"], name="dead_letter_once_an_event"),
             models.CheckConstraint(name="dead_letter_has_error", condition=~Q(error="")),
         ]

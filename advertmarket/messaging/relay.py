@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from .envelope import CORRELATION_ID, Envelope, sign
 from .kafka import BrokerAway, Outgoing, Sender
 from .models import OutboxMessage
+from .redelivery import CHECK_AFTER_S
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +34,9 @@ _LEADER_LOCK = 0x6F7574626F78
 _SENDER_NAME = f"{settings.PROCESS_ROLE}@{socket.gethostname()}"
 
 _MARK = """
-    UPDATE notification_outbox SET status = 'DELIVERED', delivered_at = %s, error = ''
-    WHERE id = ANY(%s) AND status = 'PENDING'
+    UPDATE notification_outbox SET status = 'DELIVERED', delivered_at = %(at)s, error = '',
+        check_at = %(at)s + make_interval(secs => %(check_after_s)s * 2 ^ redeliveries)
+    WHERE id = ANY(%(ids)s) AND status = 'PENDING'
 """
 
 Lane: TypeAlias = tuple[str, str]
@@ -157,7 +159,9 @@ class _Batch:
             else:
                 broken.add(_lane(row))
         with connection.cursor() as cursor:
-            cursor.execute(_MARK, [timezone.now(), ids])
+            cursor.execute(
+                _MARK, {"at": timezone.now(), "ids": ids, "check_after_s": CHECK_AFTER_S}
+            )
 
     def _fail(self, row: OutboxMessage, error: str) -> None:
         logger.error("outbox row %s can never be sent, its lane waits: %s", row.pk, error)

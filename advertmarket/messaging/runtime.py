@@ -26,6 +26,8 @@ RETRY_MIN_S, RETRY_MAX_S = 1.0, 60.0
 PAGE_AFTER_S = 600.0
 DEAD_LETTERS_IN_A_ROW_MAX = 10
 STOP_WITHIN_S = 28.0
+IDLE_MAX_S = 60.0
+"""A group that joined while its topics were away might be given nothing for ever: it joins anew."""
 
 
 @dataclass
@@ -55,6 +57,7 @@ class GroupWorker:
         self._stopped = False
         self._last_message_at: datetime | None = None
         self._next_beat = 0.0
+        self._busy_at = 0.0
 
     def run(self) -> None:
         """Work until told to stop; whatever breaks is logged and begun anew."""
@@ -73,8 +76,9 @@ class GroupWorker:
         topics = consumer.topics_of(self.group)
         subscription = Subscription(self.group, topics, on_revoked=self._forget)
         logger.info("%s: reads %s", self.group, ", ".join(sorted(topics)))
+        self._busy_at = time.monotonic()
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not self._is_idle(subscription):
                 if waiting := self._next_due():
                     self._attempt(subscription, waiting)
                 if record := subscription.poll(self._poll_s()):
@@ -93,6 +97,12 @@ class GroupWorker:
         subscription.close()
         self._forget(list(self._waiting))
         logger.info("%s: left the group", self.group)
+
+    def _is_idle(self, subscription: Subscription) -> bool:
+        now = time.monotonic()
+        if not subscription.is_idle():
+            self._busy_at = now
+        return now - self._busy_at > IDLE_MAX_S
 
     def _next_due(self) -> Record | None:
         now = time.monotonic()

@@ -150,6 +150,7 @@ class DepositSerializer(CamelSerializer):
     address = serializers.CharField()
     amount_nano = NanoField(source="price_nano")
     received_nano = NanoField()
+    missing_nano = NanoField()
     state = serializers.CharField()
     deadline_at = serializers.DateTimeField()
     link = serializers.CharField()
@@ -165,7 +166,7 @@ class PayoutSerializer(CamelSerializer):
 
     state = serializers.CharField()
     amount_nano = NanoField()
-    waiting_for = serializers.CharField(allow_blank=True)
+    waiting_for = serializers.CharField(source="waits_for.value", allow_blank=True)
     tx_hash = serializers.CharField(allow_blank=True)
     confirmed_at = serializers.DateTimeField(allow_null=True)
 

@@ -61,8 +61,9 @@ SELECT booked.kind, booked.nano, coalesce(expected.nano, 0) FROM (
 _PAID_TWICE_OR_UNOWED = """
 SELECT coalesce(settlement_id::text, 'wallet ' || wallet_id) AS subject, count(*)
   FROM ton_transactions
- WHERE direction = 'OUT' AND state IN ('LANDED', 'CONFIRMED', 'FOREIGN', 'ADOPTED')
- GROUP BY subject, settlement_id IS NULL HAVING settlement_id IS NULL OR count(*) > 1
+ WHERE direction = 'OUT' AND (state IN ('LANDED', 'CONFIRMED', 'FOREIGN')
+                              OR state = 'ADOPTED' AND settlement_id IS NOT NULL)
+ GROUP BY subject HAVING bool_or(settlement_id IS NULL) OR count(*) > 1
 """
 
 _RESERVES = """

@@ -74,7 +74,10 @@ SELECT account.code, account.balance_nano, escrow.state
        SELECT sum(settlement.amount_nano) FROM settlements settlement
         WHERE settlement.reference = escrow.reference
           AND settlement.kind = 'PARTIAL_DEPOSIT_REFUND'
-          AND settlement.state NOT IN ('CONFIRMED', 'CANCELLED')), 0)
+          AND settlement.state NOT IN ('CONFIRMED', 'CANCELLED')
+          AND NOT EXISTS (SELECT FROM ton_transactions chain
+                           WHERE chain.settlement_id = settlement.id AND chain.state = 'LANDED')
+       ), 0)
 """
 
 _UNSWEPT = """

@@ -9,13 +9,13 @@ from uuid import UUID
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
-from pydantic import Field
 
 from advertmarket.actors import Actor
+from advertmarket.db import constraints
 from advertmarket.errors import Code, DomainError
-from advertmarket.money import MAX_NANO, NANO_PER_TON
+from advertmarket.money import NANO_PER_TON
 from advertmarket.ton_address import parse_address
-from payments import ledger, settlements
+from payments import ledger, services, settlements
 from payments.chart import (
     DUST_WRITEOFF,
     NETWORK_FEES,
@@ -28,7 +28,8 @@ from payments.models import Journal, Settlement, Wallet
 from payments.settlements import TREASURY_REFERENCE
 from payments.wallets import TREASURY
 
-from .registry import FourEyes, Payload, operation
+from .registry import FourEyes, Nano, Number, Payload, operation
+from .settlements import NotADestination
 
 TREASURY_KEEPS_NANO = NANO_PER_TON
 """1 TON stays in the treasury, for gas."""
@@ -55,6 +56,12 @@ class TooMuchForTheTreasury(DomainError):
     message = _("The treasury can give {most_nano} nanoTON at most.")
 
 
+class WithdrawalUnderWay(DomainError):
+    """The treasury's account must hold what a withdrawal takes from it once it has landed."""
+
+    message = _("A withdrawal of the treasury is under way; wait until it is over.")
+
+
 class AJournal(Payload):
     """A journal, by its reference."""
 
@@ -64,18 +71,23 @@ class AJournal(Payload):
 class AnAmount(Payload):
     """An amount of the platform's own money."""
 
-    nano: int = Field(gt=0, le=MAX_NANO)
-    key: UUID
+    nano: Nano
 
     def amount_nano(self) -> int:
         """Return the amount."""
         return self.nano
 
 
-class AnUnsolicitedSum(AnAmount):
+class AnAmountOnce(AnAmount):
+    """An amount that is posted once, however often its key is asked for."""
+
+    key: UUID
+
+
+class AnUnsolicitedSum(AnAmountOnce):
     """Nobody's money in a wallet, by its subwallet number."""
 
-    subwallet: int
+    subwallet: Number
 
 
 @operation("journal.reverse", AJournal, four_eyes=FourEyes.ALWAYS)
@@ -89,20 +101,26 @@ def reverse(
     refund.
 
     Raises:
-        NotReversible: it is none of these, or there is none.
+        NotReversible: it is none of these, or there is none; it was reversed, or its money swept.
         InsufficientFunds: the money has moved on.
-        KeyReused: it was reversed before.
+        WithdrawalUnderWay: it may be taking the money.
     """
     journal = Journal.objects.filter(pk=payload.tx_ref).first()
     if journal is None:
         raise NotReversible(problem=_("there is none"))
-    written_off = _written_off(journal)
-    is_claim = journal.key.startswith("claim:")
-    if written_off is None and not is_claim and journal.kind != Journal.Kind.FEE_ADJUSTMENT:
-        raise NotReversible(problem=_("its money may be on its way, or is too little"))
+    written_off = None
+    if journal.key.startswith("writeoff:"):
+        written_off = _lock_written_off(journal)
+    elif journal.key.startswith(("claim:", "fees:")):
+        _lock_treasury()
+    else:
+        raise NotReversible(problem=_("its money may be on its way"))
+    key = f"reversal:{journal.tx_ref}"
+    if Journal.objects.filter(key=key).exists():
+        raise NotReversible(problem=_("it was reversed before"))
     ledger.post(
         kind=Journal.Kind.REVERSAL,
-        key=f"reversal:{journal.tx_ref}",
+        key=key,
         lines=[
             Line(Account(posting.credit), Account(posting.debit), posting.amount_nano)
             for posting in journal.postings.order_by("pk")
@@ -110,30 +128,42 @@ def reverse(
         actor=actor,
         at=at,
     )
-    if written_off is not None and written_off.state == Settlement.State.CANCELLED:
-        settlements.hold(settlement=written_off, reason="was written off by mistake", at=at)
+    if written_off is not None:
+        again = NotReversible(problem=_("another refund of the deal is under way"))
+        with constraints({"settlement_one_open_per_kind": again}):
+            settlements.hold(settlement=written_off, reason="was written off by mistake", at=at)
 
 
-def _written_off(journal: Journal) -> Settlement | None:
-    """Return the settlement that a journal wrote off, its wallet and itself locked."""
-    settlement_id = journal.key.removeprefix("writeoff:")
+def _lock_written_off(journal: Journal) -> Settlement:
+    """Return the settlement that a journal wrote off, locked, if its wallet still has the money."""
+    settlement_id = journal.key.split(":")[1]
     try:
-        wallet_id = Settlement.objects.values_list("wallet_id", flat=True).get(pk=settlement_id)
-    except (ValidationError, Settlement.DoesNotExist):
-        return None
-    Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
-    return Settlement.objects.select_for_update(no_key=True).get(pk=settlement_id)
+        reference = Settlement.objects.values_list("reference", flat=True).get(pk=settlement_id)
+    except (ValidationError, Settlement.DoesNotExist) as dust:
+        raise NotReversible(problem=_("it was too little to give back")) from dust
+    services.lock_escrow(reference)
+    settlement = settlements.lock(UUID(settlement_id))
+    sweeps = Settlement.objects.filter(
+        reference=reference,
+        kind=Settlement.Kind.COMMISSION_SWEEP,
+        created_at__gt=journal.posted_at,
+    )
+    if sweeps.exclude(state=Settlement.State.CANCELLED).exists():
+        raise NotReversible(problem=_("its money was swept into the treasury"))
+    return settlement
 
 
-@operation("treasury.bear_fees", AnAmount, four_eyes=FourEyes.ALWAYS)
+@operation("treasury.bear_fees", AnAmountOnce, four_eyes=FourEyes.ALWAYS)
 def bear_fees(
-    payload: AnAmount, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+    payload: AnAmountOnce, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
 ) -> None:
     """Let the treasury bear what the network took, so that its account is what it can spend.
 
     Raises:
         InsufficientFunds: the treasury's account holds less.
+        WithdrawalUnderWay: it needs what the account holds.
     """
+    _lock_treasury()
     ledger.post(
         kind=Journal.Kind.FEE_ADJUSTMENT,
         key=f"fees:{payload.key}",
@@ -170,12 +200,16 @@ def withdraw(
 
     Raises:
         NoColdAddress: the installation names none.
+        NotADestination, InvalidTonAddress: it names one that cannot be used.
         TooMuchForTheTreasury: books or wallet do not have it, beside 1 TON for gas.
+        WithdrawalUnderWay: one is.
     """
     if not settings.TREASURY_COLD_ADDRESS:
         raise NoColdAddress
     cold = parse_address(settings.TREASURY_COLD_ADDRESS, network=settings.TON_NETWORK)
-    treasury = Wallet.objects.select_for_update(no_key=True).get(subwallet=TREASURY)
+    if Wallet.objects.filter(address=cold).exists():
+        raise NotADestination
+    treasury = _lock_treasury()
     most = min(ledger.balance(PLATFORM_TREASURY), treasury.balance_nano - TREASURY_KEEPS_NANO)
     if payload.nano > most:
         raise TooMuchForTheTreasury(most_nano=max(0, most))
@@ -187,3 +221,11 @@ def withdraw(
         amount_nano=payload.nano,
         at=at,
     )
+
+
+def _lock_treasury() -> Wallet:
+    treasury = Wallet.objects.select_for_update(no_key=True).get(subwallet=TREASURY)
+    withdrawals = Settlement.objects.filter(kind=Settlement.Kind.TREASURY_WITHDRAWAL)
+    if withdrawals.exclude(state__in=Settlement.OVER).exists():
+        raise WithdrawalUnderWay
+    return treasury

@@ -16,7 +16,7 @@ from payments.events import DepositRejected
 from payments.ledger import Line
 from payments.models import Deposit, Escrow, Journal, Settlement
 
-from .registry import FourEyes, Payload, operation
+from .registry import FourEyes, Nano, Number, Payload, operation
 
 
 class NotInReview(DomainError):
@@ -29,8 +29,8 @@ class NotInReview(DomainError):
 class ADeposit(Payload):
     """A deposit, and what it brought, as the operator saw it."""
 
-    deposit_id: int
-    nano: int
+    deposit_id: Number
+    nano: Nano
 
     def amount_nano(self) -> int:
         """Return what it brought."""
@@ -58,6 +58,11 @@ def reject(payload: ADeposit, *, evidence: Any, reason: str, actor: Actor, at: d
         NotInReview: it does not wait for anybody, or funds nothing (approved, it goes back).
     """
     escrow, deposit = _lock_in_review(payload)
+    if escrow.state == Escrow.State.EXPIRED:
+        escrow.state = Escrow.State.CLOSED  # what came for it was in time, and is late from now on
+        escrow.save(update_fields=["state"])
+        deposits.allocate(escrow=escrow, deposit=deposit, actor=actor, at=at)
+        return
     if escrow.state != Escrow.State.AWAITING:
         raise NotInReview
     row = deposit.chain_transaction

@@ -10,13 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from advertmarket.actors import Actor
+from advertmarket.money import MAX_NANO
 
 P = TypeVar("P", bound="Payload")
+
+Nano = Annotated[int, Field(strict=True, gt=0, le=MAX_NANO)]
+"""An amount in nanoTON."""
+
+Number = Annotated[int, Field(strict=True, ge=0, le=MAX_NANO)]
+"""A row's number."""
 
 
 class Payload(BaseModel):
@@ -27,6 +34,10 @@ class Payload(BaseModel):
     def amount_nano(self) -> int:
         """Return the money at stake, for the limits of what one person may do alone."""
         return 0
+
+    def masked(self) -> dict[str, Any]:
+        """Return what the audit log may show."""
+        return self.model_dump(mode="json")
 
 
 class FourEyes(Enum):

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Sum
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
@@ -22,11 +21,11 @@ from pydantic import ValidationError
 from accounts.selectors import operator_may
 from advertmarket.actors import Actor
 from advertmarket.audit import services as audit
-from advertmarket.db import requires_transaction
+from advertmarket.db import hold_name, requires_transaction
 from advertmarket.errors import Code, DomainError
 from payments.models import OperatorRequest
 
-from .registry import FourEyes, Operation, Payload, find
+from .registry import FourEyes, Operation, Payload, all_operations, find
 
 LIVES_FOR = dt.timedelta(hours=1)
 OPERATE, APPROVE = "payments.operate_money", "payments.approve_money"
@@ -79,6 +78,25 @@ def look(name: str, payload: Mapping[str, Any]) -> Any:
     return operation.look(parsed) if operation.look else None
 
 
+def look_again(request_id: UUID) -> Any:
+    """Ask the chain what a request has to know before it is approved. Uses the network.
+
+    Raises:
+        RequestNotOpen: there is no such request.
+        DomainError: as `look`.
+    """
+    request = OperatorRequest.objects.filter(pk=request_id).first()
+    if request is None:
+        raise RequestNotOpen(problem=_("there is none"))
+    return look(request.action, request.payload)
+
+
+def open_requests(*, at: dt.datetime) -> list[OperatorRequest]:
+    """Return what waits for a second person, oldest first."""
+    pending = OperatorRequest.objects.filter(state=OperatorRequest.State.PENDING)
+    return list(pending.filter(expires_at__gte=at).order_by("requested_at"))
+
+
 @requires_transaction
 def ask(
     *,
@@ -99,7 +117,7 @@ def ask(
     operator_id = _check(actor, OPERATE)
     if not reason.strip():
         raise ReasonMissing
-    _one_at_a_time(operator_id)
+    hold_name(f"operator {operator_id}")  # what two windows do at once counts together
     request = OperatorRequest(
         action=name,
         payload=parsed.model_dump(mode="json"),
@@ -113,7 +131,7 @@ def ask(
     )
     if request.needs_second:
         request.save()
-        _audit(request, "asked", actor, at)
+        _audit(request, parsed, "asked", actor, at)
     else:
         _carry_out(request, operation, parsed, evidence, operator_id, actor, at)
     return request
@@ -132,6 +150,8 @@ def approve(
     """
     operator_id = _check(actor, APPROVE)
     request = _lock_open(request_id, operator_id, at)
+    if not operator_may(request.requested_by, OPERATE):
+        raise RequestNotOpen(problem=_("whoever asked may not do this any more"))
     operation, parsed = _parse(request.action, request.payload)
     if _digest(request.action, parsed) != request.digest:
         raise RequestNotOpen(problem=_("it was changed"))
@@ -151,7 +171,7 @@ def reject(*, request_id: UUID, actor: Actor, at: dt.datetime) -> OperatorReques
     request = _lock_open(request_id, operator_id, at)
     request.state, request.decided_by, request.decided_at = request.State.REJECTED, operator_id, at
     request.save()
-    _audit(request, "rejected", actor, at)
+    _audit(request, _parse(request.action, request.payload)[1], "rejected", actor, at)
     return request
 
 
@@ -167,7 +187,7 @@ def _carry_out(
     operation.do(parsed, evidence=evidence, reason=request.reason, actor=actor, at=at)
     request.state, request.decided_by, request.decided_at = request.State.DONE, decided_by, at
     request.save()
-    _audit(request, "done", actor, at)
+    _audit(request, parsed, "done", actor, at)
 
 
 def _parse(name: str, payload: Mapping[str, Any]) -> tuple[Operation, Payload]:
@@ -187,18 +207,12 @@ def _check(actor: Actor, permission: str) -> int:
     return int(actor.id)
 
 
-def _one_at_a_time(operator_id: int) -> None:
-    """What one person does at once in two windows counts together for the limit of the day."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"op{operator_id}"]
-        )
-
-
 def _needs_second(operation: Operation, parsed: Payload, operator_id: int, at: dt.datetime) -> bool:
     if operation.four_eyes is not FourEyes.ABOVE_LIMIT:
         return operation.four_eyes is FourEyes.ALWAYS
+    limited = [one.name for one in all_operations() if one.four_eyes is FourEyes.ABOVE_LIMIT]
     alone = OperatorRequest.objects.filter(
+        action__in=limited,
         requested_by=operator_id,
         needs_second=False,
         state=OperatorRequest.State.DONE,
@@ -227,14 +241,16 @@ def _digest(name: str, parsed: Payload) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _audit(request: OperatorRequest, what: str, actor: Actor, at: dt.datetime) -> None:
+def _audit(
+    request: OperatorRequest, parsed: Payload, what: str, actor: Actor, at: dt.datetime
+) -> None:
     audit.record(
         actor=actor,
         action=f"{request.action}.{what}",
         object_type="operator_request",
         object_id=str(request.pk),
         before=None,
-        after={"payload": request.payload, "amount_nano": request.amount_nano},
+        after={"payload": parsed.masked(), "amount_nano": request.amount_nano},
         reason=request.reason,
         at=at,
     )

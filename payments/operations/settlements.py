@@ -8,23 +8,29 @@ from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
+from pydantic import Field, field_validator
 
+from accounts.services import MAX_COMMENT_BYTES, CommentTooLong, mask_address
 from advertmarket.actors import Actor
+from advertmarket.db import release_connection
 from advertmarket.errors import Code, DomainError
 from advertmarket.ton_address import parse_address
 from payments import ledger, services, settlements
 from payments.chart import PerDeal
 from payments.ledger import Line
 from payments.models import Escrow, Journal, Settlement, TonTransaction, Wallet
+from payments.receipts import receipt_of
+from payments.settlements import NoSuchSettlement
 from payments.ton import client
-from payments.ton.schema import ChainTransaction
-from payments.transfers import BETWEEN_OWN_WALLETS
+from payments.ton.schema import ChainTransaction, WalletState
+from payments.transfers import REFUNDS
 
-from .registry import FourEyes, Payload, operation
+from .registry import FourEyes, Nano, Payload, operation
 
 _S = Settlement.State
 _STANDING = (_S.QUEUED, _S.HELD, _S.NEEDS_OPERATOR)
-_MORE_ATTEMPTS = 5
+_LONGEST_REASON = 100
+"""What tells two reasons apart in the key of an event."""
 
 
 class NotAsItStands(DomainError):
@@ -52,18 +58,40 @@ class ASettlement(Payload):
     """An owed transfer, and what is owed, as the operator saw it."""
 
     settlement_id: UUID
-    nano: int
+    nano: Nano
 
     def amount_nano(self) -> int:
         """Return what is owed."""
         return self.nano
 
 
+class AHeldSettlement(ASettlement):
+    """A held transfer, and why it was held when the operator looked."""
+
+    held_for: str = Field(max_length=300)
+
+
 class ADestination(ASettlement):
     """Where an owed transfer goes instead."""
 
-    address: str
+    address: str = Field(max_length=100)
     comment: str = ""
+
+    @field_validator("address")
+    @classmethod
+    def _raw(cls, address: str) -> str:
+        return parse_address(address, network=settings.TON_NETWORK)
+
+    @field_validator("comment")
+    @classmethod
+    def _short(cls, comment: str) -> str:
+        if len(comment.encode()) > MAX_COMMENT_BYTES:
+            raise CommentTooLong(limit=MAX_COMMENT_BYTES)
+        return comment
+
+    def masked(self) -> dict[str, Any]:
+        """Return the payload with its address masked."""
+        return {**super().masked(), "address": mask_address(self.address)}
 
 
 @operation("settlement.hold", ASettlement)
@@ -76,22 +104,25 @@ def hold(
         NotAsItStands: it may be on its way already.
     """
     settlement = _lock_standing(payload)
-    settlements.hold(settlement=settlement, reason=f"an operator: {reason}"[:300], at=at)
+    why = f"an operator: {reason}"[:_LONGEST_REASON]
+    settlements.hold(settlement=settlement, reason=why, at=at)
 
 
-@operation("settlement.release", ASettlement, four_eyes=FourEyes.ABOVE_LIMIT)
+@operation("settlement.release", AHeldSettlement, four_eyes=FourEyes.ABOVE_LIMIT)
 def release(
-    payload: ASettlement, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+    payload: AHeldSettlement, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
 ) -> None:
     """Let a held one go out: a bounced one again, or an overpayment that somebody judged.
 
     Raises:
-        NotAsItStands: it is not held.
+        NotAsItStands: it is not held, or for another reason than the operator saw.
     """
     settlement = _lock(payload)
     if settlement.state != _S.HELD:
         raise NotAsItStands(state=settlement.state, problem=_("it is not held"))
-    settlements.requeue(settlement=settlement, more_attempts=_MORE_ATTEMPTS, at=at)
+    if settlement.waiting_for != payload.held_for:
+        raise NotAsItStands(state=settlement.state, problem=_("it is held for another reason"))
+    settlements.requeue(settlement=settlement, at=at)
 
 
 @operation("settlement.retry", ASettlement)
@@ -106,12 +137,13 @@ def retry(
     settlement = _lock_standing(payload)
     if settlement.state == _S.HELD:
         raise NotAsItStands(state=settlement.state, problem=_("release it instead"))
-    settlements.requeue(settlement=settlement, more_attempts=_MORE_ATTEMPTS, at=at)
+    settlements.requeue(settlement=settlement, at=at)
 
 
 def _find_receipt(payload: ASettlement) -> ChainTransaction | None:
     landed = _landed(payload.settlement_id)
-    return client.reading().received(landed.out_msg_hash) if landed else None
+    release_connection()
+    return receipt_of(landed, client.reading()) if landed else None
 
 
 @operation("settlement.confirm", ASettlement, four_eyes=FourEyes.ALWAYS, look=_find_receipt)
@@ -149,32 +181,44 @@ def change_destination(
     """Send it to another address than its payee's; it stays held or queued as it is.
 
     Raises:
-        NotAsItStands: it may be on its way already, or goes between our own wallets.
-        NotADestination, InvalidTonAddress: the address cannot be used.
+        NotAsItStands: it may be on its way already, or it is the platform's own money.
+        NotADestination, InvalidTonAddress, CommentTooLong: the address cannot be used.
     """
     settlement = _lock_standing(payload)
-    if settlement.kind in BETWEEN_OWN_WALLETS:
-        raise NotAsItStands(state=settlement.state, problem=_("it goes to a wallet of ours"))
-    address = parse_address(payload.address, network=settings.TON_NETWORK)
-    if Wallet.objects.filter(address=address).exists():
+    if settlement.kind not in {Settlement.Kind.PAYOUT, *REFUNDS}:
+        raise NotAsItStands(state=settlement.state, problem=_("it is the platform's own money"))
+    if Wallet.objects.filter(address=payload.address).exists():
         raise NotADestination
-    settlement.destination, settlement.comment = address, payload.comment
+    settlement.destination, settlement.comment = payload.address, payload.comment
     settlement.save(update_fields=["destination", "comment"])
 
 
-@operation("settlement.cancel_into_refund", ASettlement, four_eyes=FourEyes.ALWAYS)
+def _see_wallet(payload: ASettlement) -> WalletState | None:
+    wallet = Wallet.objects.filter(settlements=payload.settlement_id).first()
+    release_connection()
+    return client.reading().wallet_state(wallet.address) if wallet else None
+
+
+@operation(
+    "settlement.cancel_into_refund", ASettlement, four_eyes=FourEyes.ALWAYS, look=_see_wallet
+)
 def cancel_into_refund(
-    payload: ASettlement, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+    payload: ASettlement,
+    *,
+    evidence: WalletState | None,
+    reason: str,
+    actor: Actor,
+    at: dt.datetime,
 ) -> None:
     """Give the money of a payout that cannot be paid back to the advertiser, commission and all.
 
     Raises:
         NotAsItStands: no payout, or it may be on its way; or a refund of the deal is under way.
     """
-    reference = Settlement.objects.values_list("reference", flat=True).get(pk=payload.settlement_id)
-    escrow = services.lock_escrow(reference)
-    settlement = _lock_standing(payload)
-    if settlement.kind != Settlement.Kind.PAYOUT:
+    escrow = _lock_escrow(payload)
+    settlement = _lock_unsent(payload, evidence)
+    reference = settlement.reference
+    if escrow is None or settlement.kind != Settlement.Kind.PAYOUT:
         raise NotAsItStands(state=settlement.state, problem=_("it is no payout"))
     refunds = Settlement.objects.filter(reference=reference, kind=Settlement.Kind.REFUND)
     if refunds.exclude(state__in=Settlement.OVER).exists():
@@ -220,19 +264,26 @@ def extend_unclaimed(
     settlement.save(update_fields=["unclaimed_since_at", "reminded_day"])
 
 
-@operation("settlement.write_off", ASettlement, four_eyes=FourEyes.ALWAYS)
+@operation("settlement.write_off", ASettlement, four_eyes=FourEyes.ALWAYS, look=_see_wallet)
 def write_off(
-    payload: ASettlement, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+    payload: ASettlement,
+    *,
+    evidence: WalletState | None,
+    reason: str,
+    actor: Actor,
+    at: dt.datetime,
 ) -> None:
     """Give up a refund that nobody can receive; the money stays the platform's, visibly.
 
     Raises:
         NotAsItStands: it may be on its way, or it is a payout (which is refunded instead).
     """
-    settlement = _lock_standing(payload)
+    _lock_escrow(payload)
+    settlement = _lock_unsent(payload, evidence)
     if settlement.kind == Settlement.Kind.PAYOUT:
         raise NotAsItStands(state=settlement.state, problem=_("cancel it into a refund"))
-    settlements.write_off(settlement=settlement, actor=actor, at=at)
+    why = "an operator wrote it off"
+    settlements.write_off(settlement=settlement, why=why, actor=actor, at=at)
 
 
 def _landed(settlement_id: UUID) -> TonTransaction | None:
@@ -241,11 +292,19 @@ def _landed(settlement_id: UUID) -> TonTransaction | None:
     ).first()
 
 
+def _lock_escrow(payload: ASettlement) -> Escrow | None:
+    """Lock the deal's escrow: what a deposit or a sweep decides waits. The treasury has none."""
+    found = Settlement.objects.filter(pk=payload.settlement_id)
+    reference = found.values_list("reference", flat=True).first()
+    if reference is None:
+        raise NoSuchSettlement
+    if reference == settlements.TREASURY_REFERENCE:
+        return None
+    return services.lock_escrow(reference)
+
+
 def _lock(payload: ASettlement) -> Settlement:
-    """Lock the wallet, then the settlement, as every signature does."""
-    wallet_id = Settlement.objects.values_list("wallet_id", flat=True).get(pk=payload.settlement_id)
-    Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
-    settlement = Settlement.objects.select_for_update(no_key=True).get(pk=payload.settlement_id)
+    settlement = settlements.lock(payload.settlement_id)
     if settlement.amount_nano != payload.nano:
         raise NotAsItStands(state=settlement.state, problem=_("the amount is another"))
     return settlement
@@ -256,4 +315,16 @@ def _lock_standing(payload: ASettlement) -> Settlement:
     live = settlement.chain_transactions.filter(state__in=TonTransaction.LIVE)
     if settlement.state not in _STANDING or live.exists():
         raise NotAsItStands(state=settlement.state, problem=_("it is over, or on its way"))
+    return settlement
+
+
+def _lock_unsent(payload: ASettlement, evidence: WalletState | None) -> Settlement:
+    """Lock one of which nothing has left, not even unbooked: its account may be emptied.
+
+    The reader books what landed from that account, and must never find it empty.
+    """
+    settlement = _lock_standing(payload)
+    if evidence is None or evidence.seqno != settlement.wallet.expected_seqno:
+        problem = _("its wallet sent something that is not booked")
+        raise NotAsItStands(state=settlement.state, problem=problem)
     return settlement

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field
 
 from advertmarket.actors import Actor
+from advertmarket.db import hold_name
 from advertmarket.errors import Code, DomainError
 from payments.models import CommissionTier
 
-from .registry import FourEyes, Payload, operation
+from .registry import FourEyes, Nano, Number, Payload, operation
+
+MOST_BP = 5_000
+"""50 %: no price bears more."""
 
 
 class TiersOverlap(DomainError):
@@ -25,15 +30,15 @@ class TiersOverlap(DomainError):
 class Tier(Payload):
     """The rate, in basis points, of prices from `min_nano` up to below `max_nano`."""
 
-    min_nano: int = Field(ge=0)
-    max_nano: int | None = None
-    rate_bp: int = Field(ge=0, le=5_000)
+    min_nano: Number
+    max_nano: Nano | None = None
+    rate_bp: int = Field(strict=True, ge=0, le=MOST_BP)
 
 
 class Tiers(Payload):
     """All tiers; a price that none covers bears the fallback."""
 
-    tiers: list[Tier]
+    tiers: list[Tier] = Field(max_length=100)
 
 
 @operation("commission.set_tiers", Tiers, four_eyes=FourEyes.ALWAYS)
@@ -44,11 +49,12 @@ def set_tiers(payload: Tiers, *, evidence: Any, reason: str, actor: Actor, at: d
         TiersOverlap: it is not clear what a price bears.
     """
     ordered = sorted(payload.tiers, key=lambda tier: tier.min_nano)
-    for tier, following in zip(ordered, [*ordered[1:], None], strict=True):
+    for tier, following in zip_longest(ordered, ordered[1:]):
         is_empty = tier.max_nano is not None and tier.max_nano <= tier.min_nano
         overlaps = following and (tier.max_nano is None or tier.max_nano > following.min_nano)
         if is_empty or overlaps:
             raise TiersOverlap
+    hold_name("commission tiers")  # replaced twice at once, both would stay
     CommissionTier.objects.all().delete()
     CommissionTier.objects.bulk_create(
         CommissionTier(min_nano=tier.min_nano, max_nano=tier.max_nano, rate_bp=tier.rate_bp)

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket.actors import Actor
+from advertmarket.db import release_connection
 from advertmarket.errors import Code, DomainError
 from payments import wallets
 from payments.models import TonTransaction, Wallet
 from payments.ton import client
 from payments.ton.schema import WalletState
 
-from .registry import FourEyes, Payload, operation
+from .registry import FourEyes, Number, Payload, operation
 
 
 class NotAsTheChainHasIt(DomainError):
@@ -24,21 +25,35 @@ class NotAsTheChainHasIt(DomainError):
     message = _("The wallet stays frozen: {problem}.")
 
 
+class NoSuchWallet(DomainError):
+    """No wallet has this number."""
+
+    code: ClassVar[Code] = Code.NOT_FOUND
+    message = _("There is no wallet {subwallet}.")
+
+
 class AWallet(Payload):
     """A wallet, by its subwallet number."""
 
-    subwallet: int
+    subwallet: Number
 
 
 @operation("wallet.freeze", AWallet)
 def freeze(payload: AWallet, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime) -> None:
-    """Stop every signature from the wallet."""
+    """Stop every signature from the wallet.
+
+    Raises:
+        NoSuchWallet: there is none.
+    """
     wallets.freeze(wallet=_lock(payload), reason=f"an operator: {reason}"[:300], at=at)
 
 
 def _ask_chain(payload: AWallet) -> WalletState:
-    address = Wallet.objects.values_list("address", flat=True).get(subwallet=payload.subwallet)
-    return client.reading().wallet_state(address)
+    wallet = Wallet.objects.filter(subwallet=payload.subwallet).first()
+    if wallet is None:
+        raise NoSuchWallet(subwallet=payload.subwallet)
+    release_connection()
+    return client.reading().wallet_state(wallet.address)
 
 
 @operation("wallet.unfreeze", AWallet, four_eyes=FourEyes.ALWAYS, look=_ask_chain)
@@ -53,6 +68,7 @@ def unfreeze(
     """Let the wallet sign again, once chain and books agree about it.
 
     Raises:
+        NoSuchWallet: there is none.
         NotAsTheChainHasIt: seqno or balance differ, or something foreign is not adopted.
     """
     wallet = _lock(payload)
@@ -68,4 +84,8 @@ def unfreeze(
 
 
 def _lock(payload: AWallet) -> Wallet:
-    return Wallet.objects.select_for_update(no_key=True).get(subwallet=payload.subwallet)
+    locked = Wallet.objects.select_for_update(no_key=True)
+    wallet = locked.filter(subwallet=payload.subwallet).first()
+    if wallet is None:
+        raise NoSuchWallet(subwallet=payload.subwallet)
+    return wallet

@@ -42,18 +42,20 @@ WholeIfShown = Annotated[
 ]
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """Only what is named here is relied on."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Block(_Answer):
+class Block(Answer):
     """A masterchain block."""
 
     seqno: int
     gen_utime: UnixTime
 
 
-class Head(_Answer):
+class Head(Answer):
     """What `masterchainInfo` answers."""
 
     last: Block
@@ -70,19 +72,19 @@ class Shown(BaseModel):
     account: RawAddress
 
 
-class Page(_Answer):
+class Page(Answer):
     """A page of a block's chain transactions."""
 
     transactions: list[Shown]
 
 
-class MessageContent(_Answer):
+class MessageContent(Answer):
     """A message's body, by its hash."""
 
     hash: Hash
 
 
-class Message(_Answer):
+class Message(Answer):
     """A message as a chain transaction shows it; an external one has no value."""
 
     hash: Hash
@@ -111,14 +113,14 @@ class Message(_Answer):
         return self.message_content.hash if self.message_content else ""
 
 
-class Description(_Answer):
+class Description(Answer):
     """The phases; a bounce phase means that the value did not stay."""
 
     aborted: bool = False
     bounce: dict[str, Any] | None = None
 
 
-class AccountState(_Answer):
+class AccountState(Answer):
     """The account right after a chain transaction; of one in the middle of a block, its hash only.
 
     https://github.com/toncenter/ton-indexer keeps an account's state at the end of each block.
@@ -127,7 +129,7 @@ class AccountState(_Answer):
     balance: WholeIfShown = None
 
 
-class ChainTransaction(_Answer):
+class ChainTransaction(Answer):
     """One transaction of one account."""
 
     account: RawAddress
@@ -148,25 +150,29 @@ class ChainTransaction(_Answer):
         """The account's balance (nanoTON) right after, if it is shown."""
         return self.account_state_after.balance if self.account_state_after else None
 
+    def with_balance(self, nano: int) -> ChainTransaction:
+        """Return it with the balance (nanoTON) that it left."""
+        return self.model_copy(update={"account_state_after": AccountState(balance=nano)})
+
     @property
     def bounced_back(self) -> bool:
         """Whether the incoming value was sent back instead of staying."""
         return self.description.bounce is not None and self.description.bounce.get("type") == "ok"
 
 
-class ChainTransactions(_Answer):
+class ChainTransactions(Answer):
     """A page of chain transactions."""
 
     transactions: list[ChainTransaction]
 
 
-class AddressState(_Answer):
+class AddressState(Answer):
     """What `addressInformation` answers."""
 
     status: str
 
 
-class WalletState(_Answer):
+class WalletState(Answer):
     """A wallet as the indexer knows it; seqno is 0 and status not "active" before deployment."""
 
     balance: Whole
@@ -180,7 +186,7 @@ class WalletState(_Answer):
         return self.status == "active"
 
 
-class SourceFees(_Answer):
+class SourceFees(Answer):
     """The parts of an emulated fee, in nanoTON."""
 
     in_fwd_fee: Whole
@@ -194,7 +200,7 @@ class SourceFees(_Answer):
         return self.in_fwd_fee + self.storage_fee + self.gas_fee + self.fwd_fee
 
 
-class Fees(_Answer):
+class Fees(Answer):
     """What `estimateFee` answers."""
 
     source_fees: SourceFees

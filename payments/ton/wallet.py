@@ -1,4 +1,4 @@
-"""Wallet v3r2: addresses, and signed transfers. The only importer of tonsdk, whose holes end here.
+"""Wallet v3r2: addresses, and signed transfers. tonsdk's holes end here, and in `cells`.
 
 tonsdk 1.0.15 takes negative and fractional amounts in silence, fixes `valid_until` at now + 60 s
 (and none for seqno 0), takes the bounce flag from the address string, and fails on comments above
@@ -132,7 +132,7 @@ class Signer:
         return SignedTransfer(
             boc=bytes(message.to_boc(False)),
             msg_hash=_hash(message),
-            hash_norm=_normalized_hash(contract.address, body),
+            hash_norm=_hash(normalized(contract.address, body)),
             body_hash=_hash(body),
         )
 
@@ -160,6 +160,15 @@ def fee_question(
         init_code=_base64(init["code"]) if deploy else "",
         init_data=_base64(init["data"]) if deploy else "",
     )
+
+
+def normalized(address: Any, body: Any) -> Any:
+    """Return the external message whose hash survives re-wrapping of a signed body (TEP-467)."""
+    cell = Contract.create_external_message_header(address)
+    cell.bits.write_bit(0)
+    cell.bits.write_bit(1)
+    cell.refs.append(body)
+    return cell
 
 
 def _contract(public_key: bytes, n: int) -> WalletV3ContractR2:
@@ -210,15 +219,6 @@ def _comment_cell(comment: str) -> Any:
     if tail is not None:
         head.refs.append(tail)
     return head
-
-
-def _normalized_hash(address: Any, body: Any) -> str:
-    """The hash that survives re-wrapping of the signed body (TEP-467)."""
-    cell = Contract.create_external_message_header(address)
-    cell.bits.write_bit(0)
-    cell.bits.write_bit(1)
-    cell.refs.append(body)
-    return _hash(cell)
 
 
 def _hash(cell: Any) -> str:

@@ -88,25 +88,29 @@ def _masterchain_block(call: Call, seqno: int) -> Block:
     return block
 
 
+def _last(view: View, address: str) -> ChainTransaction | None:
+    """What the account's state links to: an account that was left without a state has none."""
+    is_gone = view.state(address).status == "nonexist"
+    return None if is_gone else view.last_transaction(address)
+
+
 def _address_information(call: Call) -> Any:
     view, address = _view(call), call.params.address()
-    return render.address_information(
-        view.state(address), view.last_transaction(address), view.head
-    )
+    return render.address_information(view.state(address), _last(view, address), view.head)
 
 
 def _extended_address_information(call: Call) -> Any:
     view, address = _view(call), call.params.address()
     state = view.state(address)
     return render.extended_address_information(
-        address, state, wallet_of(state), view.last_transaction(address), view.head
+        address, state, wallet_of(state), _last(view, address), view.head
     )
 
 
 def _wallet_information(call: Call) -> Any:
     view, address = _view(call), call.params.address()
     state = view.state(address)
-    return render.wallet_information(state, wallet_of(state), view.last_transaction(address))
+    return render.wallet_information(state, wallet_of(state), _last(view, address))
 
 
 def _address_balance(call: Call) -> Any:
@@ -118,19 +122,31 @@ def _address_state(call: Call) -> Any:
 
 
 def _transactions(call: Call) -> Any:
-    """Newest first, from (`lt`, `hash`) inclusive down to `to_lt` exclusive."""
+    """Newest first, from (`lt`, `hash`) inclusive down to `to_lt` exclusive, link by link."""
     params = call.params
     limit = params.integer("limit", 10)
     if not 0 < limit <= _MAX_TRANSACTIONS:
         raise ApiError(422, f"limit: should be in range [1, {_MAX_TRANSACTIONS}]")
     if ("lt" in params) != ("hash" in params):
         raise ApiError(422, "lt and hash should be used together")
-    known = call.view.transactions(params.address())
+    address = params.address()
+    known = call.view.transactions(address)
     if "lt" in params:
         known = _up_to(known, params.integer("lt"), params.hash("hash"))
+    elif _last(call.view, address) is None:
+        known = []
     to_lt = params.integer("to_lt", 0)
-    newest_first = [one for one in reversed(known) if one.lt > to_lt]
-    return [render.transaction(one) for one in newest_first[:limit]]
+    return [render.transaction(one) for one in _linked(known, to_lt)[:limit]]
+
+
+def _linked(known: list[ChainTransaction], to_lt: int) -> list[ChainTransaction]:
+    """Newest first, back to where the account began anew."""
+    found: list[ChainTransaction] = []
+    for one in reversed(known):
+        if one.lt <= to_lt or (found and found[-1].content.prev_trans_lt != one.lt):
+            break
+        found.append(one)
+    return found
 
 
 def _up_to(known: list[ChainTransaction], lt: int, wanted_hash: bytes) -> list[ChainTransaction]:
@@ -159,7 +175,7 @@ def _send_boc_return_hash(call: Call) -> Any:
 
 def _run_get_method(call: Call) -> Any:
     result = run_get_method(call, [_argument(entry) for entry in call.params.one("stack", [])])
-    last = call.view.last_transaction(call.params.address())
+    last = _last(call.view, call.params.address())
     return {
         "@type": "smc.runResult",
         "gas_used": result.gas_used,

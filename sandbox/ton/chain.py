@@ -224,14 +224,20 @@ class Chain:
             self._commit(Withdrawn(message.hash.hex()))
 
     def mint(
-        self, address: str, value_nano: int, *, comment: str = "", bounce: bool = False
+        self,
+        address: str,
+        value_nano: int,
+        *,
+        source: str = FAUCET,
+        body: Any = None,
+        bounce: bool = False,
     ) -> None:
-        """Let the faucet send `value_nano` to a raw address; it arrives in the next block."""
+        """Let `source` send `value_nano` out of nothing; it arrives in the next block."""
         boc = internal_message(
-            source=FAUCET,
+            source=source,
             destination=address,
             value_nano=value_nano,
-            comment=comment,
+            body=Cell.empty() if body is None else body,
             bounce=bounce,
             lt=self.head.end_lt + len(self._in_flight) + 1,
             now=self.now(),

@@ -38,10 +38,30 @@ class Chain:
         self._http.close()
 
     def faucet(
-        self, address: str, nano: int, comment: str | None = None, *, bounce: bool = False
+        self,
+        address: str,
+        nano: int,
+        comment: str | None = None,
+        *,
+        bounce: bool = False,
+        source: str | None = None,
+        jetton_notice: bool = False,
+        mine: bool = True,
     ) -> None:
-        """Give `nano` to an account, in a block of its own."""
-        self._order("faucet", address=address, nano=nano, comment=comment, bounce=bounce)
+        """Give `nano` to an account, in a block of its own, or else in the next one.
+
+        It seems to come from `source`; a jetton wallet's notice of tokens is no payment.
+        """
+        self._order(
+            "faucet",
+            address=address,
+            nano=nano,
+            comment=comment,
+            bounce=bounce,
+            source=source,
+            jetton_notice=jetton_notice,
+            mine=mine,
+        )
 
     def advance(self, seconds: int) -> int:
         """Move the chain's clock forward and make a block; return its time (Unix, seconds)."""

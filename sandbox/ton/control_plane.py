@@ -7,10 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.ton import render_v3
-from sandbox.ton.chain import Chain, ClockGoesBack
+from sandbox.ton.chain import FAUCET, Chain, ClockGoesBack
 from sandbox.ton.executor import NotAccepted
 from sandbox.ton.faults import Fault, Faults
-from sandbox.ton.messages import InvalidMessage, Message, parse_external, raw_address, rewrap
+from sandbox.ton.messages import (
+    InvalidMessage,
+    Message,
+    comment_cell,
+    jetton_notice,
+    parse_external,
+    raw_address,
+    rewrap,
+)
 from sandbox.ton.view import Views
 
 Body = Mapping[str, Any]
@@ -60,14 +68,19 @@ class ControlPlane:
             raise Refused(f"{type(error).__name__}: {error}") from error
 
     def _faucet(self, body: Body) -> Any:
-        """Send `nano` to `address` (with `comment`, `bounce`) and make the block it arrives in."""
+        """Send `nano` to `address` and make the block it arrives in, unless `mine` is false.
+
+        With `comment`, `bounce`; from `source`; as a `jetton_notice`.
+        """
+        is_notice = bool(body.get("jetton_notice", False))
         self._chain.mint(
             raw_address(body["address"]),
             int(body["nano"]),
-            comment=str(body.get("comment") or ""),
+            source=raw_address(body.get("source") or FAUCET),
+            body=jetton_notice() if is_notice else comment_cell(str(body.get("comment") or "")),
             bounce=bool(body.get("bounce", False)),
         )
-        return self._mine({})
+        return self._mine({}) if body.get("mine", True) else {}
 
     def _advance(self, body: Body) -> Any:
         """Move the clock by `seconds` and make a block, so that everyone sees the new time."""

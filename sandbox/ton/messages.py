@@ -10,6 +10,7 @@ from pytoniq_core import Address, Cell, begin_cell
 from pytoniq_core.tlb.transaction import ExternalMsgInfo, InternalMsgInfo, MessageAny
 
 _COMMENT_OPCODE = 0  # TEP-0: a text comment starts with 32 zero bits
+_TRANSFER_NOTIFICATION = 0x7362D09C  # TEP-74
 
 
 class InvalidMessage(Exception):
@@ -146,8 +147,13 @@ def comment_cell(comment: str) -> Any:
     return body.end_cell()
 
 
+def jetton_notice() -> Any:
+    """Return the body with which a jetton wallet tells its owner of tokens, but for the details."""
+    return begin_cell().store_uint(_TRANSFER_NOTIFICATION, 32).end_cell()
+
+
 def internal_message(
-    *, source: str, destination: str, value_nano: int, comment: str, bounce: bool, lt: int, now: int
+    *, source: str, destination: str, value_nano: int, body: Any, bounce: bool, lt: int, now: int
 ) -> bytes:
     """Build an internal message that carries `value_nano` and no fees."""
     header = (
@@ -165,9 +171,7 @@ def internal_message(
         .store_uint(lt, 64)
         .store_uint(now, 32)
     )
-    return bytes(
-        header.store_bit(0).store_bit(1).store_ref(comment_cell(comment)).end_cell().to_boc()
-    )
+    return bytes(header.store_bit(0).store_bit(1).store_ref(body).end_cell().to_boc())
 
 
 def _external_header(destination: Any, *, import_fee_nano: int) -> Any:

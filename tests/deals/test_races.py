@@ -122,7 +122,7 @@ def test_without_the_count_held_there_would_be_eleven(
             committed_market.draft()
         committed_market.open_channel()
     committed_market.draft()
-    monkeypatch.setattr(limits, "_hold_count", lambda _what: None)
+    monkeypatch.setattr(limits, "hold_name", lambda _name: None)
     rival = Meanwhile(committed_market.draft)
 
     with before(line_of(services.create_deal, "deal = Deal.objects.create("), rival):

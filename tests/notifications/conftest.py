@@ -1,7 +1,8 @@
-"""Payments with a chain, for notices about money."""
+"""Payments with a chain, for notices about money; a broker that loses them."""
 
 from __future__ import annotations
 
+from tests.advertmarket.messaging.conftest import own_broker
 from tests.payments.conftest import bank, chain, mother_of_chains
 
-__all__ = ["bank", "chain", "mother_of_chains"]
+__all__ = ["bank", "chain", "mother_of_chains", "own_broker"]

@@ -79,6 +79,15 @@ def test_offer_reaches_the_owner_with_buttons_and_escaped_words(deal_id: UUID) -
     assert heard(ANNA) == []
 
 
+def test_late_offer_asks_for_nothing(deal_id: UUID) -> None:
+    with transaction.atomic():
+        endings.cancel_deal(deal_id=deal_id, actor=ADVERTISER, at=timezone.now())
+
+    tell_all()
+
+    assert [[b["label"] for b in row] for row in heard(OLEG)[0].buttons] == [["Открыть"]]
+
+
 def test_every_event_twice_is_told_once(deal_id: UUID) -> None:
     with transaction.atomic():
         services.reject_offer(deal_id=deal_id, actor=OWNER, at=timezone.now())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import functools
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import time_machine
@@ -13,34 +15,59 @@ from django.utils import timezone
 from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.money import NANO_PER_TON
-from payments import deposits, pause, reader, services
+from payments import deposits, ledger, pause, polling_reader, reader, services, sweep
+from payments.chart import PerDeal
 from payments.executor import Executor, make_signer
 from payments.models import Escrow, Settlement, TonTransaction, Wallet
+from payments.ton.api import TonApi
 from payments.ton.client import TonClient
-from payments.wallets import refill_stock
+from payments.ton.client_v2 import TonClientV2
+from payments.wallets import TREASURY, refill_stock
 from sandbox.ton.control import Chain
 from sandbox.ton.wallets import Wallet as PersonsWallet
 
 _signer = functools.cache(make_signer)
 
+Kind = Settlement.Kind
+
 PRICE_NANO = 100 * NANO_PER_TON
 OWNER_SHARE_NANO = 90 * NANO_PER_TON
 OWNER_ID = 501
+ADVERTISER_ID = 77
 ACTOR = Actor.system("test")
 
 
 class Bank:
     """Lives an escrow's life through services, and looks at the chain for what came of it."""
 
+    head, broadcast = "masterchainInfo", "message"
+    """The API's methods that tell the last block, and that send a message."""
+
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
         self.client = TonClient()
+        self.api = self.make_api()
         self.signer = _signer()
         self.owner_id = OWNER_ID
         self.owner = PersonsWallet(f"owner {uuid4()}")
+        self.advertiser_id = ADVERTISER_ID
+        self.advertiser = PersonsWallet(f"advertiser {uuid4()}")
         self.confirm_epoch()
         self.read()
-        refill_stock(self.client, at=timezone.now())
+        refill_stock(self.api, at=timezone.now())
+
+    def make_api(self) -> TonApi:
+        """What payments speaks with."""
+        return self.client
+
+    def read_new(self) -> int:
+        """Let the chain reader take its turn."""
+        return reader.read_new_blocks(self.client, at_most=1000)
+
+    def hang_up(self) -> None:
+        """Close the connections."""
+        self.client.close()
+        self.api.close()
 
     def confirm_epoch(self) -> None:
         """An operator says that Redis may be trusted."""
@@ -50,7 +77,7 @@ class Bank:
     def read(self) -> None:
         """Make a block and book all there are."""
         self.chain.mine()
-        while reader.read_new_blocks(self.client, at_most=1000):
+        while self.read_new():
             pass
 
     def open_escrow(self, price_nano: int = PRICE_NANO) -> UUID:
@@ -67,10 +94,45 @@ class Bank:
             )
         return reference
 
+    def refundable_escrow(self, price_nano: int = PRICE_NANO) -> UUID:
+        """The escrow of a new deal whose advertiser said where a refund goes."""
+        reference = self.open_escrow(price_nano)
+        self.set_refund_address(reference)
+        return reference
+
+    def set_refund_address(self, reference: UUID, address: str = "", comment: str = "") -> None:
+        """The advertiser says where refunds go: to the wallet that we look at, or elsewhere."""
+        now = timezone.now()
+        with transaction.atomic():
+            self._know(self.advertiser_id, "Anna")
+            services.set_refund_destination(
+                reference=reference,
+                user_id=self.advertiser_id,
+                address=address or self.advertiser.raw_address,
+                comment=comment,
+                typed_by_hand=True,
+                actor=Actor.user(self.advertiser_id),
+                at=now,
+            )
+
     def pay(self, reference: UUID, nano: int = PRICE_NANO) -> None:
         """The advertiser pays, and the reader books it."""
         self.chain.faucet(self.wallet(reference).address, nano)
         self.read()
+
+    def pay_at_once(self, payments: Sequence[tuple[str, int]]) -> int:
+        """Let different people pay (address, nanoTON) in one block; return its number, unread."""
+        people = [PersonsWallet(f"payer {number}") for number in range(len(payments))]
+        for person, (_, nano) in zip(people, payments, strict=True):
+            self.chain.faucet(person.address, nano + NANO_PER_TON)
+        for person, (address, nano) in zip(people, payments, strict=True):
+            self.send(person, address, nano)
+        return self.chain.mine(2)
+
+    def send(self, person: PersonsWallet, address: str, nano: int) -> None:
+        """A person's first transfer; it lands with the next blocks."""
+        boc = person.signed_transfer(address, nano, seqno=0, valid_until=self.chain.now() + 600)
+        assert self.client.send(base64.b64encode(boc).decode()) == "ok"
 
     def apply_deposits(self) -> None:
         """Apply the rule of every confirmed deposit."""
@@ -78,12 +140,32 @@ class Bank:
             with transaction.atomic():
                 deposits.apply_rule(deposit_id=deposit_id, at=timezone.now())
 
+    def deposit(self, reference: UUID, nano: int = PRICE_NANO) -> None:
+        """A payment, all the confirmations that it may need, and its rule."""
+        self.chain.faucet(self.wallet(reference).address, nano)
+        self.chain.mine(4)
+        self.read()
+        self.apply_deposits()
+
+    def return_stale_partials(self) -> None:
+        """Give back what has waited long enough for the rest of the price."""
+        for escrow in deposits.stale_partials(at=timezone.now()):
+            with transaction.atomic():
+                deposits.return_stale_partial(escrow=escrow, at=timezone.now())
+
     def funded_escrow(self) -> UUID:
-        """An escrow that holds its price."""
-        reference = self.open_escrow()
+        """An escrow that holds its price, and can give it back."""
+        reference = self.refundable_escrow()
         self.pay(reference)
         self.apply_deposits()
         return reference
+
+    def close(self, reference: UUID, *, expired: bool = False) -> None:
+        """The deal ends unpaid."""
+        with transaction.atomic():
+            services.close_escrow(
+                reference=reference, expired=expired, actor=ACTOR, at=timezone.now()
+            )
 
     def release(self, reference: UUID, owner_share_nano: int = OWNER_SHARE_NANO) -> None:
         """The ad was verified: the owner has earned their share."""
@@ -96,6 +178,23 @@ class Bank:
                 at=timezone.now(),
             )
 
+    def refund(self, reference: UUID) -> None:
+        """The deal failed: all goes back to the advertiser."""
+        with transaction.atomic():
+            services.refund_escrow(reference=reference, actor=ACTOR, at=timezone.now())
+
+    def split(self, reference: UUID, owner_gross_nano: int = PRICE_NANO // 2) -> None:
+        """The owner gets this part, less its commission of a tenth, and the advertiser the rest."""
+        with transaction.atomic():
+            services.split_escrow(
+                reference=reference,
+                owner_id=self.owner_id,
+                owner_gross_nano=owner_gross_nano,
+                commission_rate_bp=1_000,
+                actor=ACTOR,
+                at=timezone.now(),
+            )
+
     def payout_due(self) -> UUID:
         """An escrow whose owner has an address and is owed a payout."""
         self.set_payout_address()
@@ -103,17 +202,35 @@ class Bank:
         self.release(reference)
         return reference
 
+    def refund_due(self) -> UUID:
+        """An escrow whose advertiser is owed all of it."""
+        reference = self.funded_escrow()
+        self.refund(reference)
+        return reference
+
+    def split_due(self) -> UUID:
+        """An escrow that owes a payout of 45 TON and a refund of 50."""
+        self.set_payout_address()
+        reference = self.funded_escrow()
+        self.split(reference)
+        return reference
+
+    def sweep(self) -> None:
+        """Owe the treasury the commission of all deals that owe nothing else."""
+        for reference in sweep.sweepable():
+            with transaction.atomic():
+                sweep.owe_sweep(reference=reference, at=timezone.now())
+
+    def fund_treasury(self, nano: int = 5 * NANO_PER_TON) -> None:
+        """An operator sends the treasury money for gas."""
+        self.chain.faucet(self.treasury().address, nano)
+        self.read()
+
     def set_payout_address(self, comment: str = "", address: str = "") -> None:
         """The owner says where payouts go: to the wallet that we look at, or elsewhere."""
         now = timezone.now()
         with transaction.atomic():
-            accounts.get_or_create_user(
-                user_id=self.owner_id,
-                first_name="Olga",
-                username="",
-                language_code="en",
-                at=now,
-            )
+            self._know(self.owner_id, "Olga")
             accounts.set_payout_address(
                 user_id=self.owner_id,
                 address=address or self.owner.raw_address,
@@ -125,7 +242,7 @@ class Bank:
 
     def executor(self) -> Executor:
         """A new worker."""
-        return Executor(self.client, self.signer)
+        return Executor(self.api, self.signer)
 
     def execute(self) -> None:
         """Every due settlement takes one step, whenever it is due."""
@@ -144,6 +261,10 @@ class Bank:
         self.chain.advance(seconds)
         return time_machine.travel(timezone.now() + dt.timedelta(seconds=seconds), tick=True)
 
+    def treasury(self) -> Wallet:
+        """The treasury, as stored."""
+        return Wallet.objects.get(subwallet=TREASURY)
+
     def wallet(self, reference: UUID) -> Wallet:
         """The wallet of an escrow, as stored."""
         return Wallet.objects.get(reference=reference)
@@ -152,14 +273,19 @@ class Bank:
         """The escrow, as stored."""
         return Escrow.objects.get(reference=reference)
 
-    def settlement(self, reference: UUID) -> Settlement:
-        """The escrow's payout, as stored."""
-        return Settlement.objects.get(reference=reference)
+    def settlement(self, reference: UUID, kind: Kind = Kind.PAYOUT) -> Settlement:
+        """The escrow's only settlement of this kind, as stored."""
+        return Settlement.objects.get(reference=reference, kind=kind)
 
-    def attempts(self, reference: UUID) -> list[str]:
-        """The states of the payout's attempts, oldest first."""
-        rows = TonTransaction.objects.filter(settlement__reference=reference)
+    def attempts(self, reference: UUID, kind: Kind = Kind.PAYOUT) -> list[str]:
+        """The states of the attempts at settlements of this kind, oldest first."""
+        rows = TonTransaction.objects.filter(settlement__reference=reference, settlement__kind=kind)
         return list(rows.order_by("pk").values_list("state", flat=True))
+
+    def holds(self, reference: UUID) -> dict[str, int]:
+        """What lies in the escrow's accounts, in nanoTON; empty ones are left out."""
+        balances = {kind.value: ledger.balance(kind.of(reference)) for kind in PerDeal}
+        return {name: nano for name, nano in balances.items() if nano}
 
     def owner_has(self) -> int:
         """What the chain says that the owner holds, in nanoTON."""
@@ -167,5 +293,57 @@ class Bank:
 
     def owner_received(self) -> list[int]:
         """What arrived at the owner's address on chain, in nanoTON, oldest first."""
-        arrived = self.chain.transactions(self.owner.raw_address)
+        return self.received_at(self.owner.raw_address)
+
+    def advertiser_received(self) -> list[int]:
+        """What arrived at the advertiser's address on chain, in nanoTON, oldest first."""
+        return self.received_at(self.advertiser.raw_address)
+
+    def received_at(self, address: str) -> list[int]:
+        """What arrived at an address on chain, in nanoTON, oldest first."""
+        arrived = self.chain.transactions(address)
         return [int(one["in_msg"]["value"]) for one in arrived if one["in_msg"]["value"]]
+
+    def fees(self, wallet: Wallet) -> int:
+        """What the chain itself took from a wallet so far, in nanoTON."""
+        return sum(
+            int(tx["total_fees"]) + sum(int(message["fwd_fee"]) for message in tx["out_msgs"])
+            for tx in self.chain.transactions(wallet.address)
+        )
+
+    def withheld(self, reference: UUID, kind: Kind) -> list[int]:
+        """What landed refunds of this kind kept back of what was owed, in nanoTON."""
+        landed = TonTransaction.objects.filter(
+            settlement__reference=reference, settlement__kind=kind, sent_nano__gt=0
+        )
+        return list(landed.order_by("lt").values_list("withheld_nano", flat=True))
+
+    def off_the_chain(self) -> dict[int, tuple[int, int]]:
+        """The wallets whose books differ from the chain: what the chain says, and what we say."""
+        looked_at = {
+            wallet.subwallet: (self.chain.balance(wallet.address), wallet.balance_nano)
+            for wallet in Wallet.objects.all()
+        }
+        return {
+            number: (chain, books) for number, (chain, books) in looked_at.items() if chain != books
+        }
+
+    def _know(self, user_id: int, name: str) -> None:
+        accounts.get_or_create_user(
+            user_id=user_id, first_name=name, username="", language_code="en", at=timezone.now()
+        )
+
+
+class PollingBank(Bank):
+    """The same where only API v2 is to be had."""
+
+    head, broadcast = "getMasterchainInfo", "sendBocReturnHash"
+
+    def make_api(self) -> TonClientV2:
+        """What payments speaks with."""
+        self.v2 = TonClientV2()
+        return self.v2
+
+    def read_new(self) -> int:
+        """Let the chain reader take its turn."""
+        return polling_reader.poll_wallets(self.v2)

@@ -10,11 +10,13 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from payments import wallets
+from payments.ton import api
 from sandbox.ton.control import Chain
 from tests.database import Clone
-from tests.payments.bank import Bank
+from tests.payments.bank import Bank, PollingBank
 from tests.payments.doomed import Doomed
 from tests.payments.mothers import Mother
+from tests.payments.server import Server, Sleeps
 
 
 @pytest.fixture(scope="session")
@@ -35,16 +37,27 @@ def chain(request: pytest.FixtureRequest, mother_of_chains: Mother) -> Iterator[
 
 
 @pytest.fixture
+def api_version() -> str:
+    """The version of TON Center's API that payments speaks; a module may override it."""
+    return "v3"
+
+
+@pytest.fixture
 def bank(
-    committed_db: Clone, chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    committed_db: Clone,
+    chain: Chain,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    api_version: str,
 ) -> Iterator[Bank]:
     """Payments on a fresh database and chain: cursor placed, wallets in stock, not paused."""
     settings.TON_API_URL = chain.url
+    settings.TON_API_VERSION = api_version
     settings.TON_API_RPS = 1000
     monkeypatch.setattr(wallets, "STOCK", 3)
-    bank = Bank(chain)
+    bank = PollingBank(chain) if api_version == "v2" else Bank(chain)
     yield bank
-    bank.client.close()
+    bank.hang_up()
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +66,21 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doomed]:
     doomed = Doomed(tmp_path_factory.mktemp("doomed") / "doomed.log")
     yield doomed
     doomed.stop()
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
+    """The clock of the doors to the chain, which sleeps for no time at all."""
+    sleeps = Sleeps()
+    monkeypatch.setattr(api, "time", sleeps)
+    return sleeps
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[Server]:
+    """A TON Center that says what a test tells it to."""
+    server = Server()
+    settings.TON_API_URL = server.url
+    settings.TON_API_RPS = 1000
+    yield server
+    server.stop()

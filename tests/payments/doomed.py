@@ -54,12 +54,25 @@ class Doomed:
             came_to.append(Line(file, number, hits[file, number]))
         return came_to
 
-    def _order(self, act: str, *, line: Any = None, files: Any = ()) -> dict[str, Any]:
+    def die_somewhere(self, act: str, files: Iterable[str], *, lines: int) -> Line | None:
+        """Let a process do `act`, and kill it before so many lines of `files` are executed.
+
+        Return the line that it died at, or None if it had done its work before.
+        """
+        answer = self._order(act, files=sorted(files), lines=lines)
+        if answer["failed"]:
+            raise AssertionError(answer["said"])
+        return Line(*answer["said"]) if answer["killed"] else None
+
+    def _order(
+        self, act: str, *, line: Any = None, files: Any = (), lines: int = 0
+    ) -> dict[str, Any]:
         answer: dict[str, Any] = self._mother.ask(
             {
                 "act": act,
                 "line": line,
                 "files": files,
+                "lines": lines,
                 "database": connection.settings_dict["NAME"],
                 "settings": {name: getattr(settings, name) for name in _SETTINGS},
                 "ahead_s": _ahead_s(),

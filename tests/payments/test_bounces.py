@@ -15,6 +15,13 @@ from tests.payments.lines import before, line_of
 from tests.payments.threads import elsewhere
 
 
+@pytest.fixture(params=["v3", "v2"])
+def api_version(request: pytest.FixtureRequest) -> str:
+    """Each way of speaking with the chain."""
+    version: str = request.param
+    return version
+
+
 @pytest.fixture
 def refuser(bank: Bank) -> str:
     """The address of a contract that takes no money; the owner wants payouts there."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -24,106 +21,21 @@ from payments.ton.breaker import Breaker
 from payments.ton.client import TonClient, TonUnavailable
 from payments.ton.wallet import FeeQuestion
 from sandbox.process import LOOPBACK, free_port
+from tests.payments.server import Answer, Server, Sleeps
 from tests.waiting import wait_until
 
-HEAD = {"last": {"seqno": 7, "gen_utime": "1800000000"}}
 ADDRESS = "0:" + "1" * 64
 QUESTION = FeeQuestion(body="", init_code="", init_data="")
 
 CALLS: dict[str, Callable[[TonClient], object]] = {
     "head": lambda ton: ton.head(),
     "block": lambda ton: [ton.whole(tx) for tx in ton.block_chain_transactions(7)],
-    "account": lambda ton: ton.account_chain_transactions(ADDRESS, after_lt=0),
-    "received": lambda ton: ton.received("ab" * 32),
+    "account": lambda ton: ton.account_chain_transactions([ADDRESS], after_lt=0),
+    "received": lambda ton: ton.received("ab" * 32, by=ADDRESS, after_lt=0),
     "wallet_state": lambda ton: ton.wallet_state(ADDRESS),
     "is_active": lambda ton: ton.is_active(ADDRESS),
     "estimate_fee": lambda ton: ton.estimate_fee(ADDRESS, QUESTION),
 }
-
-
-@dataclass
-class Answer:
-    """What the server says to one call; after the last one it repeats itself."""
-
-    body: Any = field(default_factory=lambda: HEAD)
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    silent: bool = False
-
-
-class Server:
-    """An HTTP server that answers by the book, in order, and counts."""
-
-    def __init__(self) -> None:
-        self.answers = [Answer()]
-        self.asked: list[str] = []
-        self.done = threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def _answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                outer.asked.append(self.path.split("?")[0].rsplit("/", 1)[1])
-                answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
-                if answer.silent:
-                    outer.done.wait(10)
-                    self.close_connection = True
-                    return
-                raw = answer.body if isinstance(answer.body, bytes) else _json(answer.body)
-                self.send_response(answer.status)
-                for name, value in {"Content-Length": str(len(raw)), **answer.headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(raw)
-
-            do_GET = do_POST = _answer  # noqa: N815 - the names that http.server looks for
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self._http = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
-        self._thread.start()
-        self.url = f"http://{LOOPBACK}:{self._http.server_address[1]}"
-
-    def stop(self) -> None:
-        """Close the door."""
-        self.done.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
-
-def _json(body: Any) -> bytes:
-    return json.dumps(body).encode()
-
-
-class Sleeps:
-    """Stands for the client's clock: notes what it would have slept, and goes on."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-
-@pytest.fixture
-def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
-    sleeps = Sleeps()
-    monkeypatch.setattr(client, "time", sleeps)
-    return sleeps
-
-
-@pytest.fixture
-def server(settings: Settings) -> Iterator[Server]:
-    server = Server()
-    settings.TON_API_URL = server.url
-    settings.TON_API_RPS = 1000
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -42,9 +42,9 @@ EXPIRING = {
     "after the commit of EXPIRED": line_of(Executor._step, "self._finish(pk)"),
 }
 APPLYING = {
-    "before the rule": line_of(deposits.apply_rule, "if reason :="),
-    "between the books and the escrow": line_of(deposits._fund, "escrow.state ="),
-    "at the end of the rule": line_of(deposits.apply_rule, "deposit.save("),
+    "before the rule": line_of(deposits.apply_rule, "if _is_large("),
+    "between the books and the escrow": line_of(deposits._fund, "escrow.state,"),
+    "at the end of the rule": line_of(deposits.allocate, "deposit.save("),
 }
 
 

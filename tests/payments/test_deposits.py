@@ -1,4 +1,4 @@
-"""What becomes of a deposit: it funds the deal exactly once, or is kept aside, whole."""
+"""What becomes of a deposit: it funds the deal exactly once, or goes where its rule sends it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
 from payments import deposits, ledger, reader, selectors, services
-from payments.chart import PerDeal
+from payments.chart import DUST_WRITEOFF
 from payments.models import ChainCursor, Deposit, Escrow, Journal
-from tests.payments.bank import ACTOR, PRICE_NANO, Bank
+from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
 
 TON = 1_000_000_000
 DUST_NANO = 1_000_000
@@ -38,14 +38,6 @@ def pay_and_read_its_block(bank: Bank, reference: UUID, nano: int) -> None:
     reader.read_new_blocks(bank.client, at_most=1)
 
 
-def holds(reference: UUID) -> tuple[int, int]:
-    """What lies in DEPOSIT_PENDING and in ESCROW."""
-    return (
-        ledger.balance(PerDeal.DEPOSIT_PENDING.of(reference)),
-        ledger.balance(PerDeal.ESCROW.of(reference)),
-    )
-
-
 def events(kind: str) -> int:
     return OutboxMessage.objects.filter(event_type=kind).count()
 
@@ -61,28 +53,27 @@ def test_the_price_or_a_thousandth_of_a_ton_less_funds_the_deal(
 
     escrow = bank.escrow(reference)
     assert (escrow.state, escrow.funded_nano) == ("FUNDED", PRICE_NANO - short_nano)
-    assert holds(reference) == (0, PRICE_NANO - short_nano)
+    assert bank.holds(reference) == {"ESCROW": PRICE_NANO - short_nano}
     assert Deposit.objects.get().rule == "funds the deal"
     assert (events("DEPOSIT_SEEN"), events("DEPOSIT_CONFIRMED")) == (1, 1)
 
 
-@pytest.mark.parametrize(
-    ("nano", "rule"),
-    [
-        (PRICE_NANO - DUST_NANO - 1, "less than the price"),
-        (1, "less than the price"),
-        (PRICE_NANO + 1, "more than the price"),
-        (2 * PRICE_NANO, "more than the price"),
-    ],
-)
-def test_another_amount_is_kept_aside_whole(bank: Bank, nano: int, rule: str) -> None:
-    reference = paid(bank, nano)
+def test_less_than_the_price_waits_for_the_rest(bank: Bank) -> None:
+    reference = paid(bank, PRICE_NANO - DUST_NANO - 1)
 
     deposit = Deposit.objects.get()
-    assert (deposit.state, deposit.rule) == (Deposit.State.REVIEW, rule)
+    assert (deposit.state, deposit.rule) == (Deposit.State.ALLOCATED, "below the price")
     assert bank.escrow(reference).state == Escrow.State.AWAITING
-    assert holds(reference) == (nano, 0)
+    assert bank.holds(reference) == {"PARTIAL_DEPOSIT": PRICE_NANO - DUST_NANO - 1}
     assert (events("DEPOSIT_SEEN"), events("DEPOSIT_CONFIRMED")) == (1, 0)
+
+
+def test_what_is_above_the_price_is_not_the_deals(bank: Bank) -> None:
+    reference = paid(bank, PRICE_NANO + TON)
+
+    assert bank.escrow(reference).funded_nano == PRICE_NANO
+    assert bank.holds(reference) == {"ESCROW": PRICE_NANO, "OVERPAYMENT": TON}
+    assert (events("DEPOSIT_SEEN"), events("DEPOSIT_CONFIRMED")) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -104,53 +95,53 @@ def test_of_a_small_price_a_thousandth_may_be_missing(
     assert bank.escrow(reference).state == state
 
 
-def test_two_halves_do_not_fund_by_themselves(bank: Bank) -> None:
+def test_two_halves_fund_the_deal(bank: Bank) -> None:
     reference = paid(bank, PRICE_NANO // 2)
 
     pay(bank, reference, PRICE_NANO // 2)
 
-    assert bank.escrow(reference).state == Escrow.State.AWAITING
-    assert holds(reference) == (PRICE_NANO, 0)
+    assert bank.escrow(reference).state == Escrow.State.FUNDED
+    assert bank.holds(reference) == {"ESCROW": PRICE_NANO}
 
 
-def test_a_deposit_for_a_funded_deal_is_kept_aside(bank: Bank) -> None:
+def test_a_deposit_for_a_funded_deal_is_above_its_price(bank: Bank) -> None:
     reference = paid(bank, PRICE_NANO)
 
     pay(bank, reference)
 
     assert [deposit.rule for deposit in Deposit.objects.order_by("pk")] == [
         "funds the deal",
-        "the escrow is FUNDED",
+        "above the price of a funded deal",
     ]
     assert bank.escrow(reference).funded_nano == PRICE_NANO
-    assert holds(reference) == (PRICE_NANO, PRICE_NANO)
+    assert bank.holds(reference) == {"ESCROW": PRICE_NANO, "OVERPAYMENT": PRICE_NANO}
 
 
 def test_two_payments_of_the_price_in_one_block_fund_once(bank: Bank) -> None:
     reference = bank.open_escrow()
-    for _ in range(2):
-        bank.chain.faucet(bank.wallet(reference).address, PRICE_NANO)
+    bank.pay_at_once([(bank.wallet(reference).address, PRICE_NANO)] * 2)
+    bank.read()
     bank.read()
 
     bank.apply_deposits()
 
-    assert holds(reference) == (PRICE_NANO, PRICE_NANO)
+    assert bank.holds(reference) == {"ESCROW": PRICE_NANO, "OVERPAYMENT": PRICE_NANO}
     assert events("DEPOSIT_CONFIRMED") == 1
 
 
-def test_a_deposit_after_the_deal_was_closed_is_kept_aside(bank: Bank) -> None:
+def test_a_deposit_after_the_deal_was_closed_is_late(bank: Bank) -> None:
     reference = bank.open_escrow()
     with transaction.atomic():
         services.close_escrow(reference=reference, actor=ACTOR, at=timezone.now())
 
     pay(bank, reference)
 
-    assert Deposit.objects.get().rule == "the escrow is CLOSED"
+    assert Deposit.objects.get().rule == "after the end of the deal (CLOSED)"
     assert bank.escrow(reference).state == Escrow.State.CLOSED
-    assert holds(reference) == (PRICE_NANO, 0)
+    assert bank.holds(reference) == {"LATE_DEPOSIT": PRICE_NANO}
 
 
-def test_a_deposit_after_the_payout_is_kept_aside_and_never_paid_out(bank: Bank) -> None:
+def test_a_deposit_after_the_payout_is_late_and_never_the_owners(bank: Bank) -> None:
     reference = bank.payout_due()
     bank.settle()
     paid_out = bank.owner_received()
@@ -158,8 +149,8 @@ def test_a_deposit_after_the_payout_is_kept_aside_and_never_paid_out(bank: Bank)
     pay(bank, reference)
     bank.settle(turns=2)
 
-    assert Deposit.objects.latest("pk").rule == "the escrow is RELEASED"
-    assert holds(reference) == (PRICE_NANO, 0)
+    assert Deposit.objects.latest("pk").rule == "after the end of the deal (RELEASED)"
+    assert bank.holds(reference)["LATE_DEPOSIT"] == PRICE_NANO
     assert bank.owner_received() == paid_out
 
 
@@ -177,13 +168,13 @@ def test_the_sum_decides_how_many_blocks_confirm(bank: Bank, price_nano: int, bl
     for _ in range(blocks - 1):
         bank.apply_deposits()
         assert bank.escrow(reference).state == Escrow.State.AWAITING
-        assert holds(reference) == (price_nano, 0)
+        assert bank.holds(reference) == {"DEPOSIT_PENDING": price_nano}
         bank.read()
 
     bank.apply_deposits()
 
     assert bank.escrow(reference).state == Escrow.State.FUNDED
-    assert holds(reference) == (0, price_nano)
+    assert bank.holds(reference) == {"ESCROW": price_nano}
 
 
 def test_above_a_thousand_five_blocks_and_an_operator_decide(bank: Bank) -> None:
@@ -200,7 +191,7 @@ def test_above_a_thousand_five_blocks_and_an_operator_decide(bank: Bank) -> None
     deposit = Deposit.objects.get()
     assert (deposit.state, deposit.rule) == ("REVIEW", "a sum that an operator approves")
     assert bank.escrow(reference).state == Escrow.State.AWAITING
-    assert holds(reference) == (price_nano, 0)
+    assert bank.holds(reference) == {"DEPOSIT_PENDING": price_nano}
 
 
 def test_earlier_deposits_of_the_deal_count_towards_the_sum(bank: Bank) -> None:
@@ -225,7 +216,7 @@ def test_the_rule_applied_again_changes_nothing(bank: Bank) -> None:
         with transaction.atomic():
             deposits.apply_rule(deposit_id=deposit.pk, at=timezone.now())
 
-    assert holds(reference) == (0, PRICE_NANO)
+    assert bank.holds(reference) == {"ESCROW": PRICE_NANO}
     assert Journal.objects.filter(kind=Journal.Kind.ALLOCATED).count() == 1
     assert Deposit.objects.get().decided_at == deposit.decided_at
 
@@ -283,7 +274,8 @@ def test_a_strangers_nano_does_not_keep_an_unpaid_deal_open(bank: Bank) -> None:
         services.close_escrow(reference=reference, actor=ACTOR, at=timezone.now())
 
     assert bank.escrow(reference).state == Escrow.State.CLOSED
-    assert holds(reference) == (1, 0)
+    assert bank.holds(reference) == {}
+    assert ledger.balance(DUST_WRITEOFF) == 1
 
 
 def test_a_strangers_nano_does_not_keep_the_price_from_funding(bank: Bank) -> None:
@@ -291,8 +283,9 @@ def test_a_strangers_nano_does_not_keep_the_price_from_funding(bank: Bank) -> No
 
     pay(bank, reference)
 
-    assert bank.escrow(reference).state == Escrow.State.FUNDED
-    assert holds(reference) == (1, PRICE_NANO)
+    assert bank.escrow(reference).funded_nano == PRICE_NANO
+    assert bank.holds(reference) == {"ESCROW": PRICE_NANO}
+    assert ledger.balance(DUST_WRITEOFF) == 1
 
 
 def test_a_strangers_nano_does_not_keep_the_owner_from_the_payout(bank: Bank) -> None:
@@ -304,7 +297,8 @@ def test_a_strangers_nano_does_not_keep_the_owner_from_the_payout(bank: Bank) ->
     bank.settle()
 
     assert bank.settlement(reference).state == "CONFIRMED"
-    assert holds(reference) == (1, 0)
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+    assert bank.holds(reference) == {"COMMISSION": PRICE_NANO - OWNER_SHARE_NANO}
 
 
 def test_an_escrow_with_a_payment_under_way_cannot_be_closed(bank: Bank) -> None:

@@ -34,6 +34,7 @@ from payments.chart import PerDeal
 from payments.executor import Executor
 from payments.models import ChainCursor, Journal, Settlement, TonTransaction, Wallet
 from payments.ton import wallet as ton_wallet
+from payments.transfers import Plan
 from payments.wallets import refill_stock
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.environment import VARIABLES
@@ -53,7 +54,7 @@ RACES = {
     line_of(Executor.run, "has moved on"),
     line_of(Executor.run, "self._finish(pk)\n"),
     line_of(Executor._record_signature, "raise LeaseLost"),
-    line_of(Executor._record_signature, "a steady payout address"),
+    line_of(Executor._record_signature, "a steady address"),
     line_of(Executor._broadcast, "return\n", nth=1),
     line_of(Executor._confirm, "raise LeaseLost"),
     line_of(Executor._expire, "raise LeaseLost"),
@@ -413,7 +414,7 @@ def without_a_look_at_the_balance(life: Life, *, send_mode: int) -> UUID:
     later = timezone.now() + dt.timedelta(days=1)
     Settlement.objects.exclude(reference=reference).update(due_at=later)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executor, "_check_balance", lambda *_: None)
+        patch.setattr(executor, "plan", lambda *, settlement, **_: Plan(settlement.amount_nano))
         patch.setattr(ton_wallet, "SEND_MODE", send_mode)
         life.bank.executor().run(at_most=10)
     assert life.bank.attempts(reference) == ["SUBMITTED"]
@@ -481,7 +482,8 @@ def books_what_is_nobodys(life: Life) -> UUID:
 @scenario("read", go_on=pay_out)
 def catches_a_wallet_up(life: Life) -> UUID:
     reference = books_a_deposit(life)
-    ChainCursor.objects.update(seqno=life.bank.chain.mine())
+    head = life.bank.chain.mine()
+    ChainCursor.objects.update(seqno=head, head_seqno=head)
     life.bank.chain.faucet(life.bank.wallet(reference).address, 1)
     return reference
 
@@ -570,15 +572,15 @@ def deposit_of(nano: int, price_nano: int = PRICE_NANO) -> Callable[[Life], UUID
 
 
 for _name, _deposit in {
-    "keeps_less_aside": deposit_of(PRICE_NANO // 2),
-    "keeps_more_aside": deposit_of(PRICE_NANO * 2),
-    "keeps_a_large_sum_aside": deposit_of(2_000 * TON, 2_000 * TON),
+    "waits_for_the_rest": deposit_of(PRICE_NANO // 2),
+    "gives_the_excess_back": deposit_of(PRICE_NANO * 2),
+    "asks_about_a_large_sum": deposit_of(2_000 * TON, 2_000 * TON),
 }.items():
     CLEAN.append(Scenario(_name, "apply_deposits", _deposit, apply_the_rule, ()))
 
 
 @scenario("apply_deposits", go_on=apply_the_rule)
-def keeps_a_late_one_aside(life: Life) -> UUID:
+def writes_late_dust_off(life: Life) -> UUID:
     reference = sends(life)
     life.bank.settle()
     life.bank.pay(reference, 5)

@@ -17,6 +17,13 @@ from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 
 
+@pytest.fixture(params=["v3", "v2"])
+def api_version(request: pytest.FixtureRequest) -> str:
+    """Each way of speaking with the chain."""
+    version: str = request.param
+    return version
+
+
 def test_the_owner_receives_the_share_to_the_nano(bank: Bank) -> None:
     reference = bank.payout_due()
 
@@ -88,7 +95,7 @@ def test_the_payout_goes_out_by_itself_once_there_is_an_address(bank: Bank) -> N
 
 def test_a_lost_answer_pays_once(bank: Bank) -> None:
     reference = bank.payout_due()
-    bank.chain.fault("message", "lost_answer", times=1)
+    bank.chain.fault(bank.broadcast, "lost_answer", times=1)
 
     bank.settle()
 
@@ -98,7 +105,7 @@ def test_a_lost_answer_pays_once(bank: Bank) -> None:
 
 def test_a_connection_that_breaks_pays_once(bank: Bank) -> None:
     reference = bank.payout_due()
-    bank.chain.fault("message", "lost_answer", times=1, status=0)
+    bank.chain.fault(bank.broadcast, "lost_answer", times=1, status=0)
 
     bank.settle()
 
@@ -108,7 +115,7 @@ def test_a_connection_that_breaks_pays_once(bank: Bank) -> None:
 
 def test_a_dropped_message_is_sent_again_as_the_same_bytes(bank: Bank) -> None:
     reference = bank.payout_due()
-    bank.chain.fault("message", "swallow", times=1)
+    bank.chain.fault(bank.broadcast, "swallow", times=1)
     bank.settle(turns=2)
     assert bank.owner_has() == 0
 
@@ -121,7 +128,7 @@ def test_a_dropped_message_is_sent_again_as_the_same_bytes(bank: Bank) -> None:
 
 def test_a_message_that_never_lands_is_signed_anew_with_the_same_seqno(bank: Bank) -> None:
     reference = bank.payout_due()
-    bank.chain.fault("message", "swallow", times=1)
+    bank.chain.fault(bank.broadcast, "swallow", times=1)
     bank.settle(turns=1)
 
     with bank.pass_time(200):
@@ -236,7 +243,7 @@ def test_a_wallet_that_cannot_cover_debts_and_gas_does_not_sign(bank: Bank) -> N
     bank.settle(turns=2)
 
     assert bank.attempts(reference) == []
-    assert "nanoTON more for debts and fee" in bank.settlement(reference).waiting_for
+    assert "a gas top-up of" in bank.settlement(reference).waiting_for
     assert bank.chain.balance(bank.wallet(reference).address) == PRICE_NANO
 
 

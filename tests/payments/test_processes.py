@@ -21,8 +21,17 @@ from tests.waiting import wait_until
 StartReader = Callable[[], Child]
 
 
+@pytest.fixture(params=["v3", "v2"])
+def api_version(request: pytest.FixtureRequest) -> str:
+    """Each way of speaking with the chain."""
+    version: str = request.param
+    return version
+
+
 @pytest.fixture
-def start_reader(bank: Bank, committed_db: Clone, tmp_path: Path) -> Iterator[StartReader]:
+def start_reader(
+    bank: Bank, committed_db: Clone, tmp_path: Path, api_version: str
+) -> Iterator[StartReader]:
     """Starts `manage.py read_chain` on the test's database and chain."""
     children: list[Child] = []
 
@@ -37,6 +46,7 @@ def start_reader(bank: Bank, committed_db: Clone, tmp_path: Path) -> Iterator[St
                 "PROCESS_ROLE": "chain",
                 "TON_WALLET_MNEMONIC": "",
                 "TON_API_URL": bank.chain.url,
+                "TON_API_VERSION": api_version,
                 "TON_API_RPS": "1000",
                 "TON_READER_POLL_S": "0.05",
             },
@@ -66,7 +76,7 @@ def test_the_reader_books_what_comes_and_stops_when_told(
 
 def test_the_reader_outlives_a_chain_that_fails(bank: Bank, start_reader: StartReader) -> None:
     reference = bank.open_escrow()
-    bank.chain.fault("masterchainInfo", "error", times=2, status=422)
+    bank.chain.fault(bank.head, "error", times=2, status=422)
     child = start_reader()
 
     bank.chain.faucet(bank.wallet(reference).address, PRICE_NANO)
@@ -146,7 +156,7 @@ def test_a_deposit_that_cannot_be_decided_keeps_no_other_one_waiting(
 
 def test_without_the_chain_the_stock_waits(bank: Bank, fresh_clients: None) -> None:
     bank.open_escrow()
-    bank.chain.fault("walletInformation", "error", status=422)
+    bank.chain.fault("*", "error", status=422)
 
     tasks.prepare_wallets()
     assert Wallet.objects.count() == 4

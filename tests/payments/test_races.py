@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable
 from contextlib import closing
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.db import (
-    IntegrityError,
     InterfaceError,
     OperationalError,
     close_old_connections,
@@ -19,28 +17,26 @@ from django.db import (
 )
 from django.utils import timezone
 
-from accounts import selectors as accounts_selectors
 from advertmarket.state import redis_state
-from payments import deposits, ledger, reader, services, settlements, wallets
 from payments import executor as executor_module
+from payments import ledger, reader, wallets
 from payments.chart import PerDeal
 from payments.executor import Executor
 from payments.models import (
     ChainCursor,
     Deposit,
-    Escrow,
-    Journal,
     Settlement,
     TonTransaction,
     Wallet,
 )
-from payments.services import ChainBehind, EscrowNotEmpty
 from payments.ton.client import TonClient
 from payments.ton.schema import Shown
-from sandbox.ton.wallets import Wallet as PersonsWallet
-from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
+from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import Line, before, line_of
-from tests.payments.threads import Meanwhile, elsewhere, together
+from tests.payments.threads import elsewhere, together
+
+TON = 1_000_000_000
+Kind = Settlement.Kind
 
 AFTER_THE_LEASE = line_of(Executor.run, "for pk in leased")
 AFTER_THE_LOOK = line_of(Executor._sign, "now = timezone.now()")
@@ -158,73 +154,55 @@ def _take_the_guards_away(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- two settlements of one wallet ----------------------------------------------------------------
 
 
-def another_debt(bank: Bank, reference: UUID, amount_nano: int) -> UUID:
-    """A second settlement out of the same wallet, taken from the commission."""
-    other = uuid4()
-    now = timezone.now()
-    with transaction.atomic():
-        ledger.post(
-            kind=Journal.Kind.ESCROW_RELEASE,
-            key=f"test:{other}",
-            lines=[
-                ledger.Line(
-                    PerDeal.COMMISSION.of(reference), PerDeal.OWNER_PENDING.of(other), amount_nano
-                )
-            ],
-            actor=ACTOR,
-            at=now,
-        )
-        settlements.owe(
-            kind=Settlement.Kind.PAYOUT,
-            reference=other,
-            wallet=bank.wallet(reference),
-            payee_id=OWNER_ID,
-            amount_nano=amount_nano,
-            at=now,
-        )
-    return other
+def all_attempts(bank: Bank, reference: UUID) -> list[str]:
+    """The states of the attempts at what a split owes to both."""
+    return [*bank.attempts(reference), *bank.attempts(reference, Kind.REFUND)]
+
+
+def assert_both_have_theirs(bank: Bank, reference: UUID) -> None:
+    [withheld] = bank.withheld(reference, Kind.REFUND)
+    assert bank.owner_received() == [45 * TON]
+    assert bank.advertiser_received() == [50 * TON - withheld]
+    assert landed(bank, reference) == 2
 
 
 def test_two_settlements_of_one_wallet_leave_one_after_the_other(bank: Bank) -> None:
-    first = bank.payout_due()
-    second = another_debt(bank, first, 1_000_000_000)
+    reference = bank.split_due()
 
     for run in together(*[lambda: bank.executor().run(at_most=1)] * 2):
         run.result()
-    signed = [*bank.attempts(first), *bank.attempts(second)]
+    signed = all_attempts(bank, reference)
     bank.settle(turns=8)
 
     assert len(signed) == 1
-    assert sorted(bank.owner_received()) == [1_000_000_000, OWNER_SHARE_NANO]
-    assert (bank.attempts(first), bank.attempts(second)) == (["CONFIRMED"], ["CONFIRMED"])
-    assert bank.wallet(first).expected_seqno == 2
+    assert_both_have_theirs(bank, reference)
+    assert all_attempts(bank, reference) == ["CONFIRMED", "CONFIRMED"]
+    assert bank.wallet(reference).expected_seqno == 2
 
 
 def test_both_have_looked_at_the_same_seqno_and_one_signs(bank: Bank) -> None:
-    first = bank.payout_due()
-    second = another_debt(bank, first, 1_000_000_000)
+    reference = bank.split_due()
 
     with before(AFTER_THE_LOOK, lambda: elsewhere(lambda: bank.executor().run(at_most=1))):
         bank.executor().run(at_most=1)
 
-    assert len([*bank.attempts(first), *bank.attempts(second)]) == 1
+    assert len(all_attempts(bank, reference)) == 1
     waiting = Settlement.objects.get(state=Settlement.State.QUEUED)
     assert waiting.waiting_for == "another transfer of this wallet"
     bank.settle(turns=8)
-    assert sorted(bank.owner_received()) == [1_000_000_000, OWNER_SHARE_NANO]
+    assert_both_have_theirs(bank, reference)
 
 
 def test_the_database_itself_refuses_a_second_live_attempt(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = bank.payout_due()
-    second = another_debt(bank, first, 1_000_000_000)
+    reference = bank.split_due()
     monkeypatch.setattr(executor_module, "_live_attempt", lambda _wallet: None)
 
     with before(AFTER_THE_LOOK, lambda: elsewhere(lambda: bank.executor().run(at_most=1))):
         bank.executor().run(at_most=1)
 
-    assert len([*bank.attempts(first), *bank.attempts(second)]) == 1
+    assert len(all_attempts(bank, reference)) == 1
     refused = Settlement.objects.get(state=Settlement.State.QUEUED)
     assert "attempt_one_live_per_wallet" in refused.waiting_for
 
@@ -233,8 +211,7 @@ def test_two_messages_with_one_seqno_are_both_answered_ok_and_one_vanishes(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The negative control; what saves the day is that the vanished one is sent anew."""
-    first = bank.payout_due()
-    second = another_debt(bank, first, 1_000_000_000)
+    reference = bank.split_due()
     with monkeypatch.context() as unguarded:
         unguarded.setattr(executor_module, "_live_attempt", lambda _wallet: None)
         with connection.cursor() as cursor:
@@ -245,16 +222,12 @@ def test_two_messages_with_one_seqno_are_both_answered_ok_and_one_vanishes(
     answers = TonTransaction.objects.filter(direction="OUT").values_list("seqno", "last_answer")
     assert list(answers) == [(0, "ok"), (0, "ok")]
     bank.read()
-    assert landed(bank, first) == 1
+    assert landed(bank, reference) == 1
 
     bank.settle(turns=8)
 
-    assert sorted(bank.owner_received()) == [1_000_000_000, OWNER_SHARE_NANO]
-    assert sorted([*bank.attempts(first), *bank.attempts(second)]) == [
-        "CONFIRMED",
-        "CONFIRMED",
-        "EXPIRED",
-    ]
+    assert_both_have_theirs(bank, reference)
+    assert sorted(all_attempts(bank, reference)) == ["CONFIRMED", "CONFIRMED", "EXPIRED"]
 
 
 # --- the reader beside the executor ---------------------------------------------------------------
@@ -329,17 +302,18 @@ def test_while_the_reader_is_down_no_attempt_is_given_up(bank: Bank) -> None:
 
 def test_a_node_that_lags_behind_our_own_transfer_is_not_believed(bank: Bank) -> None:
     """It still says seqno 0: a second debt of this wallet waits for one that knows better."""
-    first = bank.payout_due()
+    reference = bank.payout_due()
     bank.settle()
-    second = another_debt(bank, first, 1_000_000_000)
+    bank.deposit(reference, 5 * TON)
     bank.chain.fault("walletInformation", "lagging", blocks=20)
 
     bank.execute()
 
-    assert bank.attempts(second) == []
-    assert bank.settlement(second).state == Settlement.State.QUEUED
+    assert bank.attempts(reference, Kind.LATE_DEPOSIT_REFUND) == []
+    assert bank.settlement(reference, Kind.LATE_DEPOSIT_REFUND).state == "QUEUED"
     bank.settle()
-    assert sorted(bank.owner_received()) == [1_000_000_000, OWNER_SHARE_NANO]
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+    assert len(bank.advertiser_received()) == 1
 
 
 def test_two_readers_at_once_book_each_block_once(bank: Bank) -> None:
@@ -377,199 +351,6 @@ def test_a_reader_that_comes_second_to_a_block_writes_nothing(bank: Bank) -> Non
 
     assert Deposit.objects.count() == 1
     assert ledger.balance(PerDeal.DEPOSIT_PENDING.of(reference)) == PRICE_NANO
-
-
-# --- deposits beside the end of a deal ------------------------------------------------------------
-
-
-def close(bank: Bank, reference: UUID) -> None:
-    with transaction.atomic():
-        services.close_escrow(reference=reference, actor=ACTOR, at=timezone.now())
-
-
-def soon_to_expire(bank: Bank) -> UUID:
-    """An escrow with 20 s left to pay, and a payment in time that is not read yet."""
-    reference = bank.open_escrow()
-    deadline_at = ChainCursor.objects.get().block_at + dt.timedelta(seconds=20)
-    Escrow.objects.update(payment_deadline_at=deadline_at)
-    bank.chain.faucet(bank.wallet(reference).address, PRICE_NANO)
-    return reference
-
-
-@pytest.mark.parametrize(
-    ("text", "refusal"), [("cursor =", EscrowNotEmpty), ("deadline_at =", ChainBehind)]
-)
-def test_a_payment_in_time_that_is_read_while_the_deal_expires_keeps_it_alive(
-    bank: Bank, text: str, refusal: type[Exception]
-) -> None:
-    """The reader advances past the deadline and books the payment between two of our reads."""
-    reference = soon_to_expire(bank)
-
-    with bank.pass_time(25):
-        line = line_of(services.close_escrow, text)
-        with before(line, lambda: elsewhere(bank.read)), pytest.raises(refusal):
-            close(bank, reference)
-        with pytest.raises(EscrowNotEmpty):
-            close(bank, reference)
-
-    bank.apply_deposits()
-    assert bank.escrow(reference).state == Escrow.State.FUNDED
-
-
-def test_read_in_the_other_order_the_payment_would_be_overlooked(
-    bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The negative control: first whether anything came, then how far the chain is read."""
-    reference = soon_to_expire(bank)
-    seen_before = services._has_paid(bank.escrow(reference))
-    monkeypatch.setattr(services, "_has_paid", lambda _escrow: seen_before)
-
-    with (
-        bank.pass_time(25),
-        before(line_of(services.close_escrow, "cursor ="), lambda: elsewhere(bank.read)),
-    ):
-        close(bank, reference)
-
-    assert bank.escrow(reference).state == Escrow.State.CLOSED
-    overlooked = TonTransaction.objects.get(direction="IN")
-    assert overlooked.chain_at is not None
-    assert bank.escrow(reference).payment_deadline_at > overlooked.chain_at
-
-
-def test_a_deal_does_not_expire_before_the_chain_is_read_up_to_its_deadline(bank: Bank) -> None:
-    reference = bank.open_escrow()
-    deadline_at = ChainCursor.objects.get().block_at + dt.timedelta(seconds=20)
-    Escrow.objects.update(payment_deadline_at=deadline_at)
-
-    with bank.pass_time(25):
-        with pytest.raises(ChainBehind):
-            close(bank, reference)
-        bank.read()
-        close(bank, reference)
-
-    assert bank.escrow(reference).state == Escrow.State.CLOSED
-
-
-def test_the_rule_of_a_deposit_and_the_end_of_its_deal_exclude_each_other(bank: Bank) -> None:
-    reference = bank.open_escrow()
-    bank.pay(reference)
-
-    closing_it = Meanwhile(lambda: close(bank, reference))
-    with before(line_of(deposits._fund, "escrow.state ="), closing_it):
-        bank.apply_deposits()
-
-    with pytest.raises(EscrowNotEmpty):
-        closing_it.result()
-    assert bank.escrow(reference).state == Escrow.State.FUNDED
-
-
-def test_a_deposit_booked_after_the_deal_was_cancelled_is_kept_for_an_operator(bank: Bank) -> None:
-    reference = bank.open_escrow()
-    bank.chain.faucet(bank.wallet(reference).address, PRICE_NANO)
-
-    with before(
-        line_of(reader.read_new_blocks, "store_block("),
-        lambda: elsewhere(lambda: close(bank, reference)),
-    ):
-        bank.read()
-    bank.apply_deposits()
-
-    assert bank.escrow(reference).state == Escrow.State.CLOSED
-    assert Deposit.objects.get().rule == "the escrow is CLOSED"
-    assert ledger.balance(PerDeal.DEPOSIT_PENDING.of(reference)) == PRICE_NANO
-
-
-# --- the release ----------------------------------------------------------------------------------
-
-
-def test_releases_at_once_owe_one_payout(bank: Bank) -> None:
-    bank.set_payout_address()
-    reference = bank.funded_escrow()
-
-    for release in together(*[lambda: bank.release(reference)] * 4):
-        release.result()
-
-    assert Settlement.objects.count() == 1
-    assert ledger.balance(PerDeal.OWNER_PENDING.of(reference)) == OWNER_SHARE_NANO
-
-
-def test_a_release_that_waited_for_another_changes_nothing(bank: Bank) -> None:
-    reference = bank.funded_escrow()
-
-    other = Meanwhile(lambda: bank.release(reference))
-    with before(line_of(services.release_escrow, "settlements.owe("), other):
-        bank.release(reference)
-    other.result()
-
-    assert Settlement.objects.count() == 1
-
-
-def test_without_the_escrow_lock_both_would_owe_a_payout(
-    bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The negative control: the constraint refuses what the lock prevents."""
-    reference = bank.funded_escrow()
-    monkeypatch.setattr(services, "_lock", lambda ref: Escrow.objects.get(reference=ref))
-
-    other = Meanwhile(lambda: bank.release(reference))
-    with before(line_of(services.release_escrow, "settlements.owe("), other):
-        bank.release(reference)
-
-    with pytest.raises(IntegrityError, match="settlement_one_open_per_kind"):
-        other.result()
-
-
-# --- the payout address ---------------------------------------------------------------------------
-
-
-def changing(bank: Bank, to: PersonsWallet) -> Callable[[], None]:
-    """The owner's account asks for another address, in a request of its own."""
-    return lambda: elsewhere(lambda: bank.set_payout_address(address=to.raw_address))
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        line_of(Executor._sign, "sight = self._look"),
-        AFTER_THE_LOOK,
-        line_of(Executor._record_signature, "if destination !="),
-        line_of(accounts_selectors.payout_address, "value = vault.read"),
-    ],
-)
-def test_an_address_changed_before_the_signature_is_not_paid_before_its_time(
-    bank: Bank, line: Line
-) -> None:
-    reference = bank.payout_due()
-    thief = PersonsWallet(f"thief {uuid4()}")
-
-    with before(
-        line, lambda: elsewhere(lambda: bank.set_payout_address(address=thief.raw_address))
-    ):
-        bank.execute()
-    bank.settle(turns=2)
-
-    assert bank.attempts(reference) == []
-    assert bank.settlement(reference).state == Settlement.State.QUEUED
-    with bank.pass_time(24 * 3600 + 5):
-        bank.settle()
-    assert bank.chain.balance(thief.raw_address) == OWNER_SHARE_NANO
-    assert bank.owner_has() == 0
-
-
-def test_an_address_changed_after_the_signature_gets_nothing_of_this_payout(bank: Bank) -> None:
-    reference = bank.payout_due()
-    other = PersonsWallet(f"other {uuid4()}")
-
-    with before(
-        AFTER_THE_COMMIT,
-        lambda: elsewhere(lambda: bank.set_payout_address(address=other.raw_address)),
-    ):
-        bank.execute()
-    bank.settle()
-
-    assert bank.owner_has() == OWNER_SHARE_NANO
-    assert bank.chain.balance(other.raw_address) == 0
-    assert bank.attempts(reference) == ["CONFIRMED"]
 
 
 # --- an operator, a pause, a database that goes away ----------------------------------------------

@@ -16,7 +16,7 @@ from accounts.services import AddressNotProved
 from advertmarket.db import NoDatabaseTransaction
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.ton_address import InvalidTonAddress, friendly_address
-from payments import ledger, selectors, services
+from payments import ledger, selectors, services, transfers
 from payments.chart import PerDeal
 from payments.ledger import KeyReused
 from payments.models import CommissionTier, Escrow, Settlement
@@ -182,7 +182,7 @@ def test_the_refund_address_is_kept_in_the_vault(bank: Bank) -> None:
     give_refund_address(reference, shown, "memo")
 
     assert selectors.refund_destination_given(reference)
-    field = services.REFUND_FIELD.format(reference=reference)
+    field = transfers.REFUND_FIELD.format(reference=reference)
     assert vault.read(user_id=ADVERTISER_ID, field=field) == {
         "address": wallet.raw_address,
         "comment": "memo",
@@ -218,7 +218,7 @@ def test_once_paid_the_refund_address_stays(bank: Bank) -> None:
     with pytest.raises(EscrowNotEmpty):
         give_refund_address(reference, PersonsWallet("thief").raw_address)
 
-    field = services.REFUND_FIELD.format(reference=reference)
+    field = transfers.REFUND_FIELD.format(reference=reference)
     kept = vault.read(user_id=ADVERTISER_ID, field=field)
     assert kept is not None
     assert kept["address"] == PersonsWallet("advertiser").raw_address
@@ -259,9 +259,7 @@ def test_an_escrow_shows_what_each_account_holds(bank: Bank) -> None:
 
     assert shown is not None
     assert (shown.state, shown.funded_nano) == ("RELEASED", PRICE_NANO)
-    assert shown.balances == {
-        "DEPOSIT_PENDING": 0,
-        "ESCROW": 0,
+    assert shown.balances == dict.fromkeys(PerDeal, 0) | {
         "OWNER_PENDING": OWNER_SHARE_NANO,
         "COMMISSION": PRICE_NANO - OWNER_SHARE_NANO,
     }
@@ -325,6 +323,7 @@ def test_a_paid_deal_tells_each_fact_once(bank: Bank) -> None:
         "DEPOSIT_CONFIRMED",
         "SETTLEMENT_DUE",
         "SETTLEMENT_CONFIRMED",
+        "ESCROW_SETTLED",
     ]
     confirmed = told.get(event_type="SETTLEMENT_CONFIRMED")
     assert confirmed.payload["amount_nano"] == OWNER_SHARE_NANO
@@ -339,7 +338,8 @@ def test_a_missing_address_is_told_once_however_often_it_is_looked_for(bank: Ban
     for _ in range(3):
         bank.execute()
 
-    stuck = OutboxMessage.objects.get(event_type="SETTLEMENT_STUCK")
-    assert stuck.payload["reason"] == "no payout address"
-    assert stuck.payload["payee_id"] == OWNER_ID
+    told = OutboxMessage.objects.get(event_type="PAYOUT_UNCLAIMED")
+    assert (told.payload["payee_id"], told.payload["day"]) == (OWNER_ID, 0)
+    assert told.payload["amount_nano"] == OWNER_SHARE_NANO
+    assert not OutboxMessage.objects.filter(event_type="SETTLEMENT_STUCK").exists()
     assert bank.settlement(reference).due_at > timezone.now() + dt.timedelta(seconds=30)

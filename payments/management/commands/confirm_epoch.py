@@ -5,13 +5,13 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, no_translations
 from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.actors import Actor
 from payments import pause
+from payments.management.operators import active_operator
 from payments.models import PauseEpoch
 
 
@@ -23,19 +23,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Name the operator and the reason; installation alone needs neither."""
         parser.add_argument("--operator", help="username of the operator who confirms")
+        parser.add_argument("--second", help="username of another operator, after a restore")
         parser.add_argument("--reason", default="installation")
 
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         """Confirm, and say what holds now."""
-        name = options["operator"]
+        name, second = options["operator"], options["second"]
         if name is None and PauseEpoch.objects.exists():
             raise CommandError("an epoch exists: name the --operator who confirms, and a --reason")
-        actor = Actor.system("installation")
-        if name is not None:
-            operator = get_user_model().objects.filter(username=name, is_active=True).first()
-            if operator is None:
-                raise CommandError(f"there is no active operator {name}")
-            actor = Actor.operator(operator.pk)
         with transaction.atomic():
-            pause.confirm_epoch(actor=actor, reason=options["reason"], at=timezone.now())
+            try:
+                pause.confirm_epoch(
+                    actor=active_operator(name) if name else Actor.system("installation"),
+                    second=active_operator(second) if second else None,
+                    reason=options["reason"],
+                    at=timezone.now(),
+                )
+            except pause.SecondOperatorNeeded as needed:
+                raise CommandError(f"{needed} Name --operator and --second.") from needed
         print(pause.pause_reason() or "payouts may run")

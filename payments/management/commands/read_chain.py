@@ -13,10 +13,12 @@ from django.db import close_old_connections
 
 from advertmarket.process import begin
 from advertmarket.wake import wake_after_commit
+from payments.polling_reader import poll_wallets
 from payments.reader import read_new_blocks
 from payments.tasks import apply_deposits
 from payments.ton import client
-from payments.ton.client import TonUnavailable
+from payments.ton.api import TonUnavailable
+from payments.ton.client_v2 import TonClientV2
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +27,9 @@ BACKOFF_MAX_S = 30.0
 
 
 class Command(BaseCommand):
-    """The process of the `chain` role. It finishes the block in hand and stops on SIGTERM."""
+    """The process of the `chain` role. It finishes the block, or wallet, in hand on SIGTERM."""
 
-    help = "Book every masterchain block from the cursor on, until SIGTERM."
+    help = "Book what happens to our wallets on chain from the cursor on, until SIGTERM."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read block after block; what fails is tried again, never skipped."""
@@ -40,7 +42,10 @@ class Command(BaseCommand):
         backoff_s = settings.TON_READER_POLL_S
         while not stop.is_set():
             try:
-                done = read_new_blocks(reader, at_most=BLOCKS_PER_TURN, should_stop=stop.is_set)
+                if isinstance(reader, TonClientV2):
+                    done = poll_wallets(reader, should_stop=stop.is_set)
+                else:
+                    done = read_new_blocks(reader, at_most=BLOCKS_PER_TURN, should_stop=stop.is_set)
             except TonUnavailable as away:
                 logger.warning("waiting %s s: %s", backoff_s, away)
                 stop.wait(backoff_s)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -10,8 +13,9 @@ from django.conf import settings
 from django.db import connection
 from pytest_django import Settings
 
-from advertmarket.messaging import kafka
+from advertmarket.messaging import consumer, kafka, relay
 from advertmarket.messaging.topics import DAY_S, Topic
+from sandbox.services import Services
 from tests.advertmarket.messaging import app
 from tests.database import Clone
 
@@ -39,12 +43,30 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> Topic:
     return topic
 
 
+@pytest.fixture(autouse=True)
+def groups_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave no group behind whose handling is waited for."""
+    monkeypatch.setattr(consumer, "_handlers", dict(consumer._handlers))
+
+
 @pytest.fixture
 def group() -> str:
     """A consumer group of one's own, whose handler is `app.note`."""
     group = f"cg-test-{uuid.uuid4().hex[:12]}"
     app.join(group)
     return group
+
+
+@pytest.fixture
+def own_broker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+    """A broker that may be killed; the relay waits for it for 2 s only."""
+    root = Path(tempfile.mkdtemp(prefix="advertmarket-broker-"))
+    with Services(root, ephemeral=True, names={"kafka"}) as services:
+        settings.KAFKA_BOOTSTRAP_SERVERS = services.env["KAFKA_BOOTSTRAP_SERVERS"]
+        monkeypatch.setattr(relay, "_sender", kafka.Sender())
+        monkeypatch.setattr(relay, "CONFIRM_TIMEOUT_S", 2.0)
+        yield services
+        services.kill("kafka")
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from pytest_django import Settings
 
 from advertmarket.messaging import heartbeat, kafka, relay, runtime
 from advertmarket.messaging.models import DeadLetter, OutboxMessage, ProcessedEvent
-from advertmarket.messaging.topics import Topic
+from advertmarket.messaging.topics import DAY_S, Topic
 from advertmarket.state import redis_state
 from sandbox.process import unprivileged_account
 from sandbox.services import Services
@@ -464,6 +464,24 @@ def test_a_broker_that_hangs_is_waited_for(
     broker.kill()
     shutil.rmtree(root)
     assert not DeadLetter.objects.exists()
+
+
+def test_a_member_that_is_given_nothing_joins_anew(
+    monkeypatch: pytest.MonkeyPatch, group: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = Topic(f"test.{uuid.uuid4().hex[:12]}", partitions=3, retention_s=DAY_S)
+    monkeypatch.setattr(app.Noted, "TOPIC", topic)
+    monkeypatch.setattr(runtime, "IDLE_MAX_S", 1.0)
+    deal_id = uuid.uuid4()
+    with working(group):
+        wait_until(lambda: caplog.text.count(f"{group}: reads") == 2, 20)
+        monkeypatch.setattr(runtime, "IDLE_MAX_S", 60.0)
+        kafka.create_topics([topic])
+        told(topic, [deal_id], 1)
+        wait_until(effects, 20)
+
+    assert effects() == [(deal_id, 0)]
+    assert caplog.text.count(f"{group}: reads") == 2
 
 
 def test_unknown_groups_are_refused() -> None:

@@ -177,3 +177,20 @@ def test_an_account_that_nobody_has_seen_is_empty_not_an_error(
     information = api.v3("walletInformation", address=nobody)
     assert (information["balance"], information["status"]) == ("0", "uninit")
     assert "seqno" not in information
+
+
+def test_of_an_account_that_a_bounce_left_nowhere_a_node_knows_no_history(
+    chain: Chain, api: Api, new_wallet: NewWallet
+) -> None:
+    address = new_wallet().raw_address
+    chain.faucet(address, TON, bounce=True)
+    assert len(chain.transactions(address)) == 1
+
+    gone = api.v2("getAddressInformation", address=address)
+    assert (gone["balance"], gone["last_transaction_id"]["lt"]) == ("0", "0")
+    assert api.v2("getTransactions", address=address) == []
+
+    chain.faucet(address, TON)
+    chain.faucet(address, TON)
+
+    assert len(api.v2("getTransactions", address=address)) == 2

@@ -1,0 +1,315 @@
+"""After a restore: messages that we signed and forgot are found on chain, and booked as ours.
+
+Each is matched with what its wallet owes in this database, in the order in which they landed. What
+the database lost has to be decided again first; nothing is guessed. Nothing here uses the network.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import ClassVar
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from advertmarket.actors import Actor
+from advertmarket.audit import services as audit
+from advertmarket.db import requires_transaction
+from advertmarket.errors import Code, DomainError
+from advertmarket.money import NANO_PER_TON
+from advertmarket.ton_address import parse_address
+
+from . import settlements
+from .booking import owe_again, post_sent
+from .chart import PLATFORM_TREASURY, PerDeal, PerWallet
+from .ledger import balance
+from .models import Deposit, Escrow, Journal, Posting, Settlement, TonTransaction, Wallet
+from .settlements import TREASURY_REFERENCE
+from .ton.schema import ChainTransaction
+from .transfers import REFUNDS, NotNow, destination_of
+from .wallets import TREASURY
+
+_K = Settlement.Kind
+_S = TonTransaction.State
+_HAS_PAYEE = REFUNDS | {_K.PAYOUT}
+
+MOST_WITHHELD_NANO = NANO_PER_TON // 10
+"""0.1 TON: no refund's fee was ever quoted above this."""
+
+
+class NotAdoptable(DomainError):
+    """Something else must happen first, or must be looked into by people; the message says what."""
+
+    code: ClassVar[Code] = Code.INVALID_STATE_TRANSITION
+
+
+class NotForeign(NotAdoptable):
+    """It is known what this chain transaction was."""
+
+    message = _("This is {state}: there is nothing to adopt.")
+
+
+class WalletNotFrozen(NotAdoptable):
+    """Something could be signed meanwhile."""
+
+    message = _("Wallet {subwallet} is not frozen: freeze it first.")
+
+
+class EarlierFirst(NotAdoptable):
+    """What a wallet sent is adopted in the order in which it landed."""
+
+    message = _("Wallet {subwallet} sent something else before: that must be adopted first.")
+
+
+class NotOurs(NotAdoptable):
+    """We never sign such a message."""
+
+    message = _("We sign no such message: somebody else has the key. Keep payouts paused.")
+
+
+class ArrivalNotSeen(NotAdoptable):
+    """The recipient's side is missing on chain, or what came back from there has not arrived."""
+
+    message = _("The chain does not show where it arrived: wait until it does.")
+
+
+class MayStillLand(NotAdoptable):
+    """The transfer has an attempt that this database knows, and that is not over."""
+
+    message = _("An attempt at transfer {settlement_id} may still land: wait until it is over.")
+
+
+class DepositUndecided(NotAdoptable):
+    """What a deposit leads to is owed only once it is decided."""
+
+    message = _("A deposit of deal {reference} is not decided: decide it, then adopt.")
+
+
+class DecisionMissing(NotAdoptable):
+    """The deal's decision was lost, and nothing is owed yet."""
+
+    message = _("Deal {reference} is {state} here: decide it as it was decided, then adopt.")
+
+
+class DealLost(NotAdoptable):
+    """The deal was opened after the backup."""
+
+    message = _(
+        "The deal of wallet {subwallet} is not in this database: correct the books by hand."
+    )
+
+
+class DestinationLost(NotAdoptable):
+    """The recipient's address was given, or changed, after the backup."""
+
+    message = _(
+        "Transfer {settlement_id} goes elsewhere here:"
+        " change its destination to {destination}, then adopt."
+    )
+
+
+class OwesOtherwise(NotAdoptable):
+    """The wallet owes nothing that fits."""
+
+    message = _(
+        "Wallet {subwallet} owes no {nano} nanoTON to {destination} here:"
+        " correct what it owes, then adopt."
+    )
+
+
+class TreasuryHasLess(NotAdoptable):
+    """What had been swept is not in these books yet."""
+
+    message = _("The treasury holds less than that here: adopt what was swept into it first.")
+
+
+def to_adopt() -> QuerySet[TonTransaction]:
+    """Return what landed and is not known, in the order in which it may be adopted."""
+    return TonTransaction.objects.filter(state=_S.FOREIGN).select_related("wallet").order_by("lt")
+
+
+@requires_transaction
+def adopt(
+    *,
+    chain_transaction_id: int,
+    evidence: ChainTransaction | None,
+    actor: Actor,
+    at: dt.datetime,
+    second: Actor | None = None,
+) -> Settlement | None:
+    """Book what a FOREIGN message of a frozen wallet sent as the transfer that it was; return that.
+
+    `evidence` is the recipient's chain transaction of its out message, as the chain shows it. What
+    the wallet owes and what fits is then CONFIRMED, or held if it came back; a transfer between
+    own wallets, or to the cold address, that nothing here tells of is owed anew. A message that
+    sent nothing is no transfer. The wallet stays frozen.
+
+    Raises:
+        NotAdoptable: something else must happen first.
+        InsufficientFunds: the books do not hold what it sent.
+    """
+    row, wallet = _lock(chain_transaction_id)
+    settlement = returned = None
+    if row.amount_nano:
+        returned = _returned(row, wallet, evidence)
+        settlement = _owed(row, wallet, at) or _owed_anew(row, wallet, at)
+        if settlement is None:
+            raise _what_first(row, wallet)
+        row.withheld_nano = _withheld(settlement, row.sent_nano) or 0
+    row.settlement, row.state = settlement, _S.ADOPTED
+    row.save(update_fields=["settlement", "state", "withheld_nano"])
+    wallet.expected_seqno += 1
+    wallet.save(update_fields=["expected_seqno"])
+    if settlement is not None:
+        settlement.lease_owner = settlement.leased_until = None  # whoever works on it lets go
+        settlement.save(update_fields=["lease_owner", "leased_until"])
+        post_sent(wallet=wallet, settlement=settlement, attempt=row, at=at)
+        if returned is None:
+            settlements.end(settlement=settlement, attempt=row, at=at)
+        else:
+            owe_again(wallet=wallet, settlement=settlement, attempt=row, returned=returned, at=at)
+    audit.record(
+        actor=actor,
+        action="wallet.adopted",
+        object_type="ton_transaction",
+        object_id=str(row.pk),
+        before={"state": _S.FOREIGN},
+        after={
+            "state": row.state,
+            "settlement": str(settlement.pk) if settlement else None,
+            "sent_nano": row.sent_nano,
+            "second": str(second) if second else None,
+        },
+        reason=f"found on chain: {row.tx_hash}",
+        at=at,
+    )
+    return settlement
+
+
+def _lock(pk: int) -> tuple[TonTransaction, Wallet]:
+    wallet_id = TonTransaction.objects.values_list("wallet_id", flat=True).get(pk=pk)
+    Escrow.objects.select_for_update(no_key=True).filter(wallet=wallet_id).first()
+    wallet = Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
+    row = TonTransaction.objects.get(pk=pk)
+    if row.state != _S.FOREIGN:
+        raise NotForeign(state=row.state)
+    if wallet.frozen_at is None:
+        raise WalletNotFrozen(subwallet=wallet.subwallet)
+    if wallet.chain_transactions.filter(state=_S.FOREIGN, lt__lt=row.lt).exists():
+        raise EarlierFirst(subwallet=wallet.subwallet)
+    if row.amount_nano != row.sent_nano:
+        raise NotOurs
+    return row, wallet
+
+
+def _returned(
+    row: TonTransaction, wallet: Wallet, evidence: ChainTransaction | None
+) -> TonTransaction | None:
+    """Return what brought back what `row` sent; None if the recipient has it."""
+    if (
+        evidence is None
+        or evidence.in_msg is None
+        or evidence.in_msg.hash != row.out_msg_hash
+        or evidence.account != row.destination
+    ):
+        raise ArrivalNotSeen
+    if not evidence.bounced_back:
+        return None
+    later = wallet.chain_transactions.filter(source=row.destination, lt__gt=row.lt)
+    for one in later.order_by("lt"):
+        booked, corrected = (f"{kind}:{wallet.address}:{one.lt}" for kind in ("in", "bounce"))
+        came_back = Posting.objects.filter(
+            journal__key=booked, credit=PerWallet.BOUNCED.of(wallet.subwallet)
+        )
+        if came_back.exists() and not Journal.objects.filter(key=corrected).exists():
+            return one
+    raise ArrivalNotSeen
+
+
+def _owed(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settlement | None:
+    """Return the open settlement that `row` sent; of several the one that withheld least."""
+    there = [one for one in _fitting(row, wallet) if _goes_to(one, at) == row.destination]
+    if not there:
+        return None
+    settlement = min(there, key=lambda one: _withheld(one, row.sent_nano) or 0)
+    if settlement.chain_transactions.filter(state__in=TonTransaction.LIVE).exists():
+        raise MayStillLand(settlement_id=settlement.pk)
+    return settlement
+
+
+def _fitting(row: TonTransaction, wallet: Wallet) -> list[Settlement]:
+    """Lock and return the wallet's open settlements that may have sent such an amount."""
+    owed = (
+        Settlement.objects.select_for_update(no_key=True)
+        .filter(wallet=wallet)
+        .exclude(state__in=Settlement.OVER)
+    )
+    return [one for one in owed.order_by("created_at") if _withheld(one, row.sent_nano) is not None]
+
+
+def _withheld(settlement: Settlement, sent_nano: int) -> int | None:
+    """Return what a settlement that sent so much kept for its fee; None if it cannot have."""
+    if settlement.kind == _K.COMMISSION_SWEEP:  # sends what the wallet has
+        return 0
+    withheld = settlement.amount_nano - sent_nano
+    most = MOST_WITHHELD_NANO if settlement.kind in REFUNDS else 0
+    return withheld if 0 <= withheld <= most else None
+
+
+def _goes_to(settlement: Settlement, at: dt.datetime) -> str:
+    try:
+        return destination_of(settlement, at=at).address
+    except NotNow:
+        return ""
+
+
+def _owed_anew(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settlement | None:
+    """Owe what goes to an own wallet or the cold address: no decision on a deal is behind it."""
+    to = Wallet.objects.filter(address=row.destination).first()
+    is_treasury = wallet.subwallet == TREASURY
+    if to is not None and to.subwallet == TREASURY and wallet.reference is not None:
+        kind, reference = _K.COMMISSION_SWEEP, wallet.reference
+        amount_nano = balance(PerDeal.COMMISSION.of(reference))
+    elif to is not None and to.reference is not None and is_treasury:
+        kind, reference, amount_nano = _K.GAS_TOPUP, to.reference, row.sent_nano
+    elif row.destination == _cold_address() and is_treasury:
+        kind, reference, amount_nano = _K.TREASURY_WITHDRAWAL, TREASURY_REFERENCE, row.sent_nano
+        if balance(PLATFORM_TREASURY) < amount_nano:
+            raise TreasuryHasLess
+    else:
+        return None
+    same = Settlement.objects.filter(reference=reference, kind=kind)
+    if not amount_nano or same.exclude(state__in=Settlement.OVER).exists():
+        return None
+    return settlements.owe(
+        kind=kind,
+        reference=reference,
+        wallet=wallet,
+        destination=row.destination,
+        amount_nano=amount_nano,
+        at=at,
+    )
+
+
+def _cold_address() -> str:
+    cold = settings.TREASURY_COLD_ADDRESS
+    return parse_address(cold, network=settings.TON_NETWORK) if cold else ""
+
+
+def _what_first(row: TonTransaction, wallet: Wallet) -> NotAdoptable:
+    """Return what must happen before `row` can be anything that its wallet owes."""
+    for settlement in _fitting(row, wallet):
+        if settlement.kind in _HAS_PAYEE:
+            return DestinationLost(settlement_id=settlement.pk, destination=row.destination)
+    escrow = Escrow.objects.filter(wallet=wallet).first()
+    if escrow is None and wallet.subwallet != TREASURY:
+        return DealLost(subwallet=wallet.subwallet)
+    if escrow is not None:
+        if escrow.deposits.exclude(state=Deposit.State.ALLOCATED).exists():
+            return DepositUndecided(reference=escrow.reference)
+        if escrow.state in (Escrow.State.AWAITING, Escrow.State.FUNDED):
+            return DecisionMissing(reference=escrow.reference, state=escrow.state)
+    return OwesOtherwise(
+        subwallet=wallet.subwallet, nano=row.sent_nano, destination=row.destination
+    )

@@ -1,0 +1,82 @@
+"""Money at random. `make test-money` goes on for MONEY_SECONDS; MONEY_SEED plays one run again."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.database import Databases
+from tests.payments.doomed import Doomed
+from tests.payments.mothers import Mother
+
+from .machine import Money
+from .tally import Tally
+from .world import Worlds
+
+SHORT = settings(
+    max_examples=4,
+    stateful_step_count=40,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    verbosity=Verbosity.normal,
+    print_blob=False,
+)
+LONG = settings(SHORT, max_examples=25, stateful_step_count=100)
+FOUND = settings(LONG, phases=[Phase.generate, Phase.shrink])
+
+
+@pytest.fixture(scope="session")
+def worlds(
+    databases: Databases,
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    mother_of_chains: Mother,
+    doomed: Doomed,
+) -> Iterator[Worlds]:
+    with django_db_blocker.unblock():
+        yield Worlds(databases, mother_of_chains, doomed)
+
+
+def play(worlds: Worlds, tally: Tally, number: int, how: settings) -> None:
+    """Play the runs of one seed."""
+    tally.seeds.append(number)
+    machine = type("Money", (Money,), {"worlds": worlds, "tally": tally})
+    run_state_machine_as_test(seed(number)(machine), settings=how)
+
+
+@pytest.mark.timeout(120)
+def test_money_at_random_for_a_short_while(worlds: Worlds) -> None:
+    play(worlds, Tally(), 20_240_229, SHORT)
+
+
+@pytest.mark.slow
+@pytest.mark.money
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("process", [1, 2])
+def test_money_at_random(worlds: Worlds, process: int) -> None:
+    chosen = os.environ.get("MONEY_SEED")
+    if chosen and process > 1:
+        pytest.skip("one seed is played by one process")
+    tally, began = Tally(), time.monotonic()
+    ends = began + float(os.environ.get("MONEY_SECONDS", "600"))
+    while not tally.seeds or (time.monotonic() < ends and not chosen):
+        number = int(chosen or random.SystemRandom().getrandbits(32))
+        sys.stderr.write(f"seed {number}\n")
+        try:
+            play(worlds, tally, number, FOUND if chosen else LONG)
+        except BaseException as finding:
+            tally.findings.append(f"{finding!r:.2000}\nagain: MONEY_SEED={number} make test-money")
+            raise
+        finally:
+            tally.seconds = time.monotonic() - began
+            tally.write()
