@@ -7,26 +7,16 @@ from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import (
-    IntegrityError,
-    transaction,
-)
-from django.utils import timezone
+from django.db import IntegrityError, transaction
 
 from accounts import selectors as accounts_selectors
 from payments import deposits, ledger, reader, services
 from payments.chart import PerDeal
 from payments.executor import Executor
-from payments.models import (
-    ChainCursor,
-    Deposit,
-    Escrow,
-    Settlement,
-    TonTransaction,
-)
+from payments.models import ChainCursor, Deposit, Escrow, Settlement, TonTransaction
 from payments.services import ChainBehind, EscrowNotEmpty
 from sandbox.ton.wallets import Wallet as PersonsWallet
-from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
+from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import Line, before, line_of
 from tests.payments.threads import Meanwhile, elsewhere, together
 
@@ -35,11 +25,6 @@ AFTER_THE_COMMIT = line_of(Executor._sign, "if frozen")
 
 
 # --- deposits beside the end of a deal ------------------------------------------------------------
-
-
-def close(bank: Bank, reference: UUID) -> None:
-    with transaction.atomic():
-        services.close_escrow(reference=reference, actor=ACTOR, at=timezone.now())
 
 
 def soon_to_expire(bank: Bank) -> UUID:
@@ -63,9 +48,9 @@ def test_a_payment_in_time_that_is_read_while_the_deal_expires_keeps_it_alive(
     with bank.pass_time(25):
         line = line_of(services.close_escrow, text)
         with before(line, lambda: elsewhere(bank.read)), pytest.raises(refusal):
-            close(bank, reference)
+            bank.close(reference)
         with pytest.raises(EscrowNotEmpty):
-            close(bank, reference)
+            bank.close(reference)
 
     bank.apply_deposits()
     assert bank.escrow(reference).state == Escrow.State.FUNDED
@@ -84,7 +69,7 @@ def test_read_in_the_other_order_the_payment_would_be_overlooked(
         bank.pass_time(25),
         before(line_of(services.close_escrow, "cursor ="), lambda: elsewhere(bank.read)),
     ):
-        close(bank, reference)
+        bank.close(reference)
 
     assert bank.escrow(reference).state == Escrow.State.CLOSED
     overlooked = TonTransaction.objects.get(direction="IN")
@@ -99,9 +84,9 @@ def test_a_deal_does_not_expire_before_the_chain_is_read_up_to_its_deadline(bank
 
     with bank.pass_time(25):
         with pytest.raises(ChainBehind):
-            close(bank, reference)
+            bank.close(reference)
         bank.read()
-        close(bank, reference)
+        bank.close(reference)
 
     assert bank.escrow(reference).state == Escrow.State.CLOSED
 
@@ -110,7 +95,7 @@ def test_the_rule_of_a_deposit_and_the_end_of_its_deal_exclude_each_other(bank: 
     reference = bank.open_escrow()
     bank.pay(reference)
 
-    closing_it = Meanwhile(lambda: close(bank, reference))
+    closing_it = Meanwhile(lambda: bank.close(reference))
     with before(line_of(deposits._fund, "escrow.state,"), closing_it):
         bank.apply_deposits()
 
@@ -125,7 +110,7 @@ def test_a_deposit_booked_after_the_deal_was_cancelled_is_a_late_one(bank: Bank)
 
     with before(
         line_of(reader.read_new_blocks, "store_block("),
-        lambda: elsewhere(lambda: close(bank, reference)),
+        lambda: elsewhere(lambda: bank.close(reference)),
     ):
         bank.read()
     bank.apply_deposits()
