@@ -234,7 +234,7 @@ def _toward_price(escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datetim
         _fund(escrow, deposit, earlier, actor, at)
         return "funds the deal"
     _move(deposit, {PerDeal.PARTIAL_DEPOSIT: deposit.amount_nano}, actor, at)
-    if escrow.partial_since_at is None:
+    if escrow.partial_since_at is None or earlier <= DUST_NANO:  # dust begins nobody's day
         escrow.partial_since_at = at
         escrow.save(update_fields=["partial_since_at"])
     if deposit.amount_nano > DUST_NANO:

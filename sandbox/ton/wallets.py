@@ -45,17 +45,18 @@ class Wallet:
         seqno: int,
         valid_until: int,
         comment: str = "",
+        body: Any = None,
         send_mode: int = 3,
     ) -> bytes:
         """Return a signed external message of `nano` to an address, valid before a Unix time.
 
         The message of seqno 0 brings the contract with it. A bounceable address makes a
-        bounceable transfer.
+        bounceable transfer. A `body` (a cell) goes instead of a comment.
         """
         order = Contract.create_common_msg_info(
             Contract.create_internal_message_header(Address(to), nano),
             None,
-            Cell.one_from_boc(comment_cell(comment).to_boc().hex()),
+            Cell.one_from_boc((body or comment_cell(comment)).to_boc().hex()),
         )
         signing = Cell()
         for number in (self._contract.options["wallet_id"], valid_until, seqno):

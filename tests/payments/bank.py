@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import functools
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
 import time_machine
@@ -129,9 +130,10 @@ class Bank:
             self.send(person, address, nano)
         return self.chain.mine(2)
 
-    def send(self, person: PersonsWallet, address: str, nano: int) -> None:
+    def send(self, person: PersonsWallet, address: str, nano: int, *, body: Any = None) -> None:
         """A person's first transfer; it lands with the next blocks."""
-        boc = person.signed_transfer(address, nano, seqno=0, valid_until=self.chain.now() + 600)
+        valid_until = self.chain.now() + 600
+        boc = person.signed_transfer(address, nano, seqno=0, valid_until=valid_until, body=body)
         assert self.client.send(base64.b64encode(boc).decode()) == "ok"
 
     def apply_deposits(self) -> None:

@@ -1,12 +1,14 @@
-"""Recipients that a payout may meet, as contracts on the local chain."""
+"""Contracts on the local chain: what a payout may meet, and what strangers may send."""
 
 from __future__ import annotations
 
 import base64
+from uuid import uuid4
 
 from pytoniq_core import Address, Builder, StateInit, begin_cell
 from pytoniq_core.tlb.transaction import ExternalMsgInfo, MessageAny
 
+from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import Bank
 
 _ACCEPT_OR_THROW = "92F80092F221E2"
@@ -30,3 +32,12 @@ def deploy_refuser(bank: Bank) -> str:
     bank.chain.mine()
     assert bank.chain.state(raw)["status"] == "active"
     return raw
+
+
+def transfer_with_opcode(bank: Bank, address: str, nano: int, opcode: int) -> None:
+    """Let somebody send `nano` with a body that begins with `opcode`: it arrives at once."""
+    sender = PersonsWallet(f"sender {uuid4()}")
+    bank.chain.faucet(sender.address, nano + 1_000_000_000)
+    body = begin_cell().store_uint(opcode, 32).store_uint(0, 64).end_cell()
+    bank.send(sender, address, nano, body=body)
+    bank.chain.mine(2)

@@ -333,7 +333,7 @@ def coming_back(bank: Bank) -> UUID:
     return reference
 
 
-LOOKED_AT_THE_BALANCE = line_of(deposits.partial_nano, "returning = ")
+LOOKED_AT_THE_BALANCE = line_of(deposits._partial_nano, "returning = ")
 
 
 def test_a_return_that_comes_back_between_two_looks_hides_no_payment(bank: Bank) -> None:

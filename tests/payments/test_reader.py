@@ -208,21 +208,6 @@ def test_a_reader_that_was_down_catches_up(bank: Bank) -> None:
 # --- many in one block ----------------------------------------------------------------------------
 
 
-def test_over_a_hundred_deposits_in_one_block_are_each_booked(bank: Bank) -> None:
-    first, second = bank.open_escrow(), bank.open_escrow()
-    addresses = [bank.wallet(first).address, bank.wallet(second).address]
-    bank.pay_at_once([(addresses[number % 2], 1000 + number) for number in range(120)])
-
-    read(bank)
-
-    assert sorted(amounts(first)) == [1000 + number for number in range(0, 120, 2)]
-    assert sorted(amounts(second)) == [1000 + number for number in range(1, 120, 2)]
-    for reference in (first, second):
-        wallet = bank.wallet(reference)
-        assert wallet.balance_nano == bank.chain.balance(wallet.address)
-        assert wallet.frozen_reason == ""
-
-
 @pytest.mark.parametrize("page", [1, 2, 3, 7, 9])
 def test_the_border_of_a_page_loses_nothing(
     bank: Bank, page: int, monkeypatch: pytest.MonkeyPatch
