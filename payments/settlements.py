@@ -211,12 +211,15 @@ def cancel(*, settlement: Settlement, why: str, at: dt.datetime) -> None:
 def write_off(*, settlement: Settlement, actor: Actor, at: dt.datetime) -> None:
     """Give up a locked settlement that its fee would eat; a refund's money is then the platform's.
 
-    Of a transfer of the platform's own money nothing is posted: it stays where it is.
+    Of a transfer of the platform's own money nothing is posted: it stays where it is. One that was
+    written off by mistake, and is owed again, can be written off again.
     """
     if settlement.kind in REFUNDS:
+        key = f"writeoff:{settlement.pk}"
+        earlier = Journal.objects.filter(key__startswith=key).count()
         ledger.post(
             kind=Journal.Kind.DUST_WRITEOFF,
-            key=f"writeoff:{settlement.pk}",
+            key=f"{key}:{earlier}" if earlier else key,
             lines=[Line(source_of(settlement), DUST_WRITEOFF, settlement.amount_nano)],
             actor=actor,
             at=at,

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import Field
 
 from advertmarket.actors import Actor
+from advertmarket.db import constraints
 from advertmarket.errors import Code, DomainError
 from advertmarket.money import MAX_NANO, NANO_PER_TON
 from advertmarket.ton_address import parse_address
@@ -89,9 +90,9 @@ def reverse(
     refund.
 
     Raises:
-        NotReversible: it is none of these, or there is none.
+        NotReversible: it is none of these, there is none, or it was reversed before; or what was
+            written off would be owed beside another transfer of its kind.
         InsufficientFunds: the money has moved on.
-        KeyReused: it was reversed before.
     """
     journal = Journal.objects.filter(pk=payload.tx_ref).first()
     if journal is None:
@@ -100,9 +101,12 @@ def reverse(
     is_claim = journal.key.startswith("claim:")
     if written_off is None and not is_claim and journal.kind != Journal.Kind.FEE_ADJUSTMENT:
         raise NotReversible(problem=_("its money may be on its way, or is too little"))
+    key = f"reversal:{journal.tx_ref}"
+    if Journal.objects.filter(key=key).exists():
+        raise NotReversible(problem=_("it was reversed before"))
     ledger.post(
         kind=Journal.Kind.REVERSAL,
-        key=f"reversal:{journal.tx_ref}",
+        key=key,
         lines=[
             Line(Account(posting.credit), Account(posting.debit), posting.amount_nano)
             for posting in journal.postings.order_by("pk")
@@ -111,12 +115,14 @@ def reverse(
         at=at,
     )
     if written_off is not None and written_off.state == Settlement.State.CANCELLED:
-        settlements.hold(settlement=written_off, reason="was written off by mistake", at=at)
+        beside = NotReversible(problem=_("another transfer of its kind must be over first"))
+        with constraints({"settlement_one_open_per_kind": beside}):
+            settlements.hold(settlement=written_off, reason="was written off by mistake", at=at)
 
 
 def _written_off(journal: Journal) -> Settlement | None:
     """Return the settlement that a journal wrote off, its wallet and itself locked."""
-    settlement_id = journal.key.removeprefix("writeoff:")
+    settlement_id = journal.key.removeprefix("writeoff:").partition(":")[0]
     try:
         wallet_id = Settlement.objects.values_list("wallet_id", flat=True).get(pk=settlement_id)
     except (ValidationError, Settlement.DoesNotExist):
