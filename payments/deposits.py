@@ -169,7 +169,8 @@ def return_partial(*, escrow: Escrow, actor: Actor, at: dt.datetime) -> None:
         escrow.partial_since_at = at
         return
     if nano <= DUST_NANO:
-        last = escrow.deposits.order_by("-pk").values_list("pk", flat=True).first()
+        allocated = escrow.deposits.filter(state=Deposit.State.ALLOCATED)
+        last = allocated.order_by("decided_at", "pk").values_list("pk", flat=True).last()
         account = PerDeal.PARTIAL_DEPOSIT.of(escrow.reference)
         _write_off(Line(account, DUST_WRITEOFF, nano), f"{account}:{last}", actor, at)
         return

@@ -335,7 +335,10 @@ class _BlockInTheMaking:
     def execute(self, message: Message, trace_id: bytes) -> None:
         before = self._chain.state(message.destination)
         executed = self._chain._executor.execute(
-            before.boc, bytes(message.cell.to_boc()), now=self._now, lt=self._start_lt
+            before.boc,
+            bytes(message.cell.to_boc()),
+            now=self._now,
+            lt=self._next_lt(message.destination),
         )
         self._book(message.destination, executed, before, trace_id)
 
@@ -344,6 +347,12 @@ class _BlockInTheMaking:
             self.execute(message, b"")
         except NotAccepted:
             return
+
+    def _next_lt(self, address: str) -> int:
+        """An account that is gone in the middle of a block begins anew later, not at once."""
+        history = self._chain.transactions(address)
+        is_of_this_block = bool(history) and history[-1].mc_seqno == self._seqno
+        return history[-1].end_lt if is_of_this_block else self._start_lt
 
     def _book(
         self, address: str, executed: Executed, before: AccountState, trace_id: bytes

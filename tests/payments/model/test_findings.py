@@ -1,20 +1,130 @@
-"""What the random runs found, each as a test of its own."""
+"""What the model found, while it was written or at random: each as a test of its own."""
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any
+
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
-from payments.models import CommissionTier
+from payments import deposits, ledger, services
+from payments.chart import DUST_WRITEOFF, PerDeal
+from payments.models import CommissionTier, Escrow, Journal, Settlement
+from payments.operations.books import AJournal, NotReversible, reverse
+from payments.operations.registry import Payload
+from payments.operations.settlements import ASettlement, cancel_into_refund, write_off
 from payments.operations.tiers import Tier, Tiers, set_tiers
-from tests.payments.bank import ACTOR
+from tests.payments.bank import ACTOR, PRICE_NANO, Bank
+
+DUST_NANO = 5_000_000
+
+
+def do(deed: Any, payload: Payload) -> None:
+    """What an operator asks for, is done."""
+    with transaction.atomic():
+        deed(payload, evidence=None, reason="test", actor=ACTOR, at=timezone.now())
+
+
+def refund_due(bank: Bank) -> Settlement:
+    """A refund that waits for an address."""
+    reference = bank.funded_escrow()
+    with transaction.atomic():
+        services.refund_escrow(reference=reference, actor=ACTOR, at=timezone.now())
+    return bank.settlement(reference)
+
+
+def of(settlement: Settlement) -> ASettlement:
+    return ASettlement(settlement_id=settlement.pk, nano=settlement.amount_nano)
+
+
+def last_write_off() -> AJournal:
+    journal = Journal.objects.filter(kind=Journal.Kind.DUST_WRITEOFF).latest("posted_at")
+    return AJournal(tx_ref=journal.pk)
 
 
 @pytest.mark.django_db
 def test_the_last_tier_can_be_removed() -> None:
     """`zip(strict=True)` of no tiers and one end raised ValueError."""
     for tiers in ([Tier(min_nano=0, rate_bp=500)], []):
-        payload = Tiers(tiers=tiers)
-        set_tiers(payload, evidence=None, reason="test", actor=ACTOR, at=timezone.now())
+        do(set_tiers, Tiers(tiers=tiers))
 
     assert CommissionTier.objects.count() == 0
+
+
+def test_what_is_owed_again_can_be_written_off_again(bank: Bank) -> None:
+    """Its key was used, so nothing was posted: it was owed, and had no way out."""
+    settlement = refund_due(bank)
+    do(write_off, of(settlement))
+    do(reverse, last_write_off())
+
+    do(write_off, of(settlement))
+
+    settlement.refresh_from_db()
+    assert settlement.state == Settlement.State.CANCELLED
+    assert ledger.balance(PerDeal.REFUND_PENDING.of(settlement.reference)) == 0
+    assert ledger.balance(DUST_WRITEOFF) == PRICE_NANO
+    do(reverse, last_write_off())
+    settlement.refresh_from_db()
+    assert settlement.state == Settlement.State.HELD
+
+
+def test_a_write_off_is_reversed_once(bank: Bank) -> None:
+    """Nothing was posted again, and yet the transfer was owed again: of nobody's money."""
+    settlement = refund_due(bank)
+    do(write_off, of(settlement))
+    first = last_write_off()
+    do(reverse, first)
+    do(write_off, of(settlement))
+
+    with pytest.raises(NotReversible):
+        do(reverse, first)
+
+    settlement.refresh_from_db()
+    assert settlement.state == Settlement.State.CANCELLED
+
+
+def test_a_write_off_is_not_reversed_beside_another_refund(bank: Bank) -> None:
+    """IntegrityError, where an operator should read what is in the way."""
+    reference = bank.funded_escrow()
+    with transaction.atomic():
+        services.split_escrow(
+            reference=reference,
+            owner_id=bank.owner_id,
+            owner_gross_nano=PRICE_NANO // 2,
+            commission_rate_bp=1_000,
+            actor=ACTOR,
+            at=timezone.now(),
+        )
+    of_deal = Settlement.objects.filter(reference=reference)
+    do(write_off, of(of_deal.get(kind=Settlement.Kind.REFUND)))
+    do(cancel_into_refund, of(of_deal.get(kind=Settlement.Kind.PAYOUT)))
+
+    with pytest.raises(NotReversible):
+        do(reverse, last_write_off())
+
+    assert ledger.balance(PerDeal.REFUND_PENDING.of(reference)) == PRICE_NANO // 2
+    assert ledger.balance(DUST_WRITEOFF) == PRICE_NANO // 2
+
+
+def test_dust_that_is_found_twice_is_written_off_twice(bank: Bank) -> None:
+    """Both had the key of the deposit that came last, decided or not."""
+    reference = bank.open_escrow()
+    bank.pay(reference, DUST_NANO)
+    bank.apply_deposits()
+    bank.pay(reference, DUST_NANO + 1)
+
+    return_stale_partial(bank.escrow(reference))
+    bank.apply_deposits()
+    return_stale_partial(bank.escrow(reference))
+
+    assert ledger.balance(PerDeal.PARTIAL_DEPOSIT.of(reference)) == 0
+    assert ledger.balance(DUST_WRITEOFF) == 2 * DUST_NANO + 1
+
+
+def return_stale_partial(escrow: Escrow) -> None:
+    """As if its day were over."""
+    at = timezone.now() + dt.timedelta(days=2)
+    with transaction.atomic():
+        deposits.return_stale_partial(escrow=escrow, at=at)
