@@ -61,7 +61,8 @@ def objects(names: list[str], values: st.SearchStrategy[Any]) -> st.SearchStrate
 
 def fill(path: str, number: int) -> str:
     """Put something well-formed into each parameter of a path."""
-    kinds = {"deal": str(uuid.UUID(int=number)), "channel": str(-number)}
+    some = str(uuid.UUID(int=number))
+    kinds = {"deal": some, "settlement": some, "request": some, "channel": str(-number)}
 
     def value(parameter: re.Match[str]) -> str:
         return next((kinds[kind] for kind in kinds if parameter[1].startswith(kind)), str(number))

@@ -100,7 +100,7 @@ def test_without_the_lock_both_windows_would_have_the_whole_limit(
     assert not result.needs_second
 
 
-TIERS = [{"tiers": [{"min_nano": 0, "rate_bp": rate}]} for rate in (100, 200)]
+TIERS: list[dict[str, Any]] = [{"tiers": [{"min_nano": 0, "rate_bp": rate}]} for rate in (100, 200)]
 REPLACED = line_of(tiers.set_tiers, "CommissionTier.objects.bulk_create(")
 
 
