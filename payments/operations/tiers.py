@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from itertools import zip_longest
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +11,7 @@ from pydantic import Field
 from advertmarket.actors import Actor
 from advertmarket.db import hold_name
 from advertmarket.errors import Code, DomainError
+from advertmarket.money import MAX_NANO
 from payments.models import CommissionTier
 
 from .registry import FourEyes, Nano, Number, Payload, operation
@@ -49,11 +49,12 @@ def set_tiers(payload: Tiers, *, evidence: Any, reason: str, actor: Actor, at: d
         TiersOverlap: it is not clear what a price bears.
     """
     ordered = sorted(payload.tiers, key=lambda tier: tier.min_nano)
-    for tier, following in zip_longest(ordered, ordered[1:]):
-        is_empty = tier.max_nano is not None and tier.max_nano <= tier.min_nano
-        overlaps = following and (tier.max_nano is None or tier.max_nano > following.min_nano)
-        if is_empty or overlaps:
-            raise TiersOverlap
+    ends = [MAX_NANO + 1 if tier.max_nano is None else tier.max_nano for tier in ordered]
+    begins = [tier.min_nano for tier in ordered]
+    is_empty = any(end <= begin for begin, end in zip(begins, ends, strict=True))
+    overlaps = any(end > begin for end, begin in zip(ends, begins[1:], strict=False))
+    if is_empty or overlaps:
+        raise TiersOverlap
     hold_name("commission tiers")  # replaced twice at once, both would stay
     CommissionTier.objects.all().delete()
     CommissionTier.objects.bulk_create(

@@ -61,7 +61,9 @@ def objects(names: list[str], values: st.SearchStrategy[Any]) -> st.SearchStrate
 
 def fill(path: str, number: int) -> str:
     """Put something well-formed into each parameter of a path."""
-    kinds = {"deal": str(uuid.UUID(int=number)), "channel": str(-number), "ad_format": "STANDARD"}
+    some = str(uuid.UUID(int=number))
+    kinds = {"deal": some, "settlement": some, "request": some, "channel": str(-number)}
+    kinds["ad_format"] = "STANDARD"
 
     def value(parameter: re.Match[str]) -> str:
         return next((kinds[kind] for kind in kinds if parameter[1].startswith(kind)), str(number))

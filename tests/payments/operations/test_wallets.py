@@ -1,0 +1,86 @@
+"""Wallets that an operator stops, or lets sign again."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from advertmarket.audit.models import AuditEntry
+from payments.models import OperatorRequest, Settlement
+from payments.operations.wallets import NoSuchWallet, NotAsTheChainHasIt
+from tests.payments.bank import OWNER_SHARE_NANO, Bank
+from tests.payments.operations.desk import REASON, Desk, nothing_changes
+
+ASKED = (OperatorRequest, AuditEntry)
+TON = 1_000_000_000
+
+
+def test_a_frozen_wallet_signs_nothing(desk: Desk, bank: Bank) -> None:
+    reference = bank.payout_due()
+
+    desk.do("wallet.freeze", subwallet=bank.wallet(reference).subwallet)
+    bank.settle(turns=2)
+
+    assert bank.wallet(reference).frozen_reason == f"an operator: {REASON}"
+    assert bank.attempts(reference) == []
+    assert bank.settlement(reference).state == Settlement.State.NEEDS_OPERATOR
+
+
+def test_a_wallet_that_agrees_with_the_chain_signs_again(desk: Desk, bank: Bank) -> None:
+    reference = bank.payout_due()
+    subwallet = bank.wallet(reference).subwallet
+    desk.do("wallet.freeze", subwallet=subwallet)
+    bank.execute()
+
+    request = desk.do("wallet.unfreeze", subwallet=subwallet)
+    desk.on("settlement.retry", bank.settlement(reference))
+    bank.settle()
+
+    assert request.needs_second
+    assert bank.wallet(reference).frozen_at is None
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+
+
+def test_a_wallet_with_money_that_is_not_booked_stays_frozen(desk: Desk, bank: Bank) -> None:
+    reference = bank.payout_due()
+    wallet = bank.wallet(reference)
+    desk.do("wallet.freeze", subwallet=wallet.subwallet)
+    bank.chain.faucet(wallet.address, TON)
+    bank.chain.mine()
+
+    with nothing_changes(but=ASKED), pytest.raises(NotAsTheChainHasIt):
+        desk.do("wallet.unfreeze", subwallet=wallet.subwallet)
+
+
+@pytest.mark.leaves_findings
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_wallet_that_sent_what_we_did_not_sign_stays_frozen(
+    desk: Desk, bank: Bank, is_read: bool
+) -> None:
+    reference = bank.payout_due()
+    wallet = bank.wallet(reference)
+    signed = bank.signer.sign_transfer(
+        subwallet=wallet.subwallet,
+        seqno=0,
+        valid_until=bank.chain.now() + 60,
+        destination="0:" + "ab" * 32,
+        amount_nano=TON,
+        comment="",
+        bounce=False,
+        deploy=True,
+    )
+    desk.do("wallet.freeze", subwallet=wallet.subwallet)
+    assert bank.client.send(base64.b64encode(signed.boc).decode()) == "ok"
+    bank.chain.mine()
+    if is_read:
+        bank.read()
+
+    with nothing_changes(but=ASKED), pytest.raises(NotAsTheChainHasIt):
+        desk.do("wallet.unfreeze", subwallet=wallet.subwallet)
+
+
+@pytest.mark.parametrize("name", ["wallet.freeze", "wallet.unfreeze"])
+def test_a_wallet_that_is_not_there_is_refused(desk: Desk, name: str) -> None:
+    with nothing_changes(), pytest.raises(NoSuchWallet):
+        desk.do(name, subwallet=1_000_000)
