@@ -76,9 +76,9 @@ class Sight:
     recipient_is_active: bool
     quote_nano: int
 
-    def available_nano(self, wallet: Wallet) -> int:
-        """What the wallet surely has: the node and the books agree on no more."""
-        return min(self.balance_nano, wallet.balance_nano)
+    def is_behind(self, wallet: Wallet) -> bool:
+        """Whether the node lacks what the books have: only a message of ours takes money away."""
+        return self.seqno < wallet.expected_seqno or self.balance_nano < wallet.balance_nano
 
 
 class Executor:
@@ -203,14 +203,14 @@ class Executor:
             freeze(wallet=wallet, reason=reason, at=now)
             settlements.give_up(settlement=settlement, reason=f"wallet frozen: {reason}", at=now)
             return reason
-        if sight.seqno < wallet.expected_seqno:
+        if sight.is_behind(wallet):
             raise NotNow(f"a node that is not behind (seqno {sight.seqno})", LATER)
         if destination != destination_of(settlement, at=now):
             raise NotNow("a steady address", SOON)
         sending = plan(
             settlement=settlement,
             wallet=wallet,
-            available_nano=sight.available_nano(wallet),
+            available_nano=wallet.balance_nano,
             quote_nano=sight.quote_nano,
         )
         check_limits(settlement=settlement, sent_nano=sending.sent_nano, at=now)

@@ -110,7 +110,7 @@ def order_fault(world: World, method: str, kind: str, times: int) -> None:
         case "cut":
             fault(method, "lost_answer", status=_NO_ANSWER, times=times)
         case "lost_answer" | "swallow" | "hold" | "lagging" | "unindexed" | "error":
-            fault(method, kind, times=times)  # type: ignore[arg-type]  # one of its kinds
+            fault(method, kind, times=times)
         case "refusal":
             fault(method, "error", status=422, times=times)
         case "rate limit":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from advertmarket.state import redis_state
 from ops import checks
@@ -73,7 +74,9 @@ def judge(world: World, deals: list[Deal]) -> None:
     none_of(f"{name}: {findings}" for name, findings in checks.run_all().items())
     for wallet in Wallet.objects.all():
         _equal(world.chain.balance(wallet.address), wallet.balance_nano, f"on chain, {wallet}")
+    came = invariants.came()
     for deal in deals:
+        _equal(came.get(str(deal.reference), 0), sum(deal.arrived), f"came for {deal}")
         judge_owner(world, deal)
         _equal(_held(world, deal.owner_at), deal.owner_nano, f"the owner of {deal}")
         _judge_advertiser(world, deal)
@@ -116,7 +119,10 @@ def _let_operators_act(world: World, deals: list[Deal]) -> None:
         world.ask("wallet.unfreeze", subwallet=wallet.subwallet)
     by_reference = {deal.reference: deal for deal in deals}
     for settlement in Settlement.objects.exclude(state__in=Settlement.OVER):
-        payload = {"settlement_id": str(settlement.pk), "nano": settlement.amount_nano}
+        payload: dict[str, Any] = {
+            "settlement_id": str(settlement.pk),
+            "nano": settlement.amount_nano,
+        }
         deal = by_reference.get(settlement.reference)
         if deal is not None and _has_nowhere_to_go(world, settlement):
             address = world.address()

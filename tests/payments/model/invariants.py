@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from ops import checks
 from ops.checks.query import rows
@@ -30,6 +31,12 @@ SELECT subwallet, frozen_reason FROM wallets WHERE frozen_reason NOT LIKE 'an op
 _WITHOUT_A_WAY_OUT = """
 SELECT id, state, waiting_for FROM settlements
  WHERE state IN ('HELD', 'NEEDS_OPERATOR') AND waiting_for = ''
+"""
+
+_OPEN = """
+SELECT (SELECT count(*) FROM settlements WHERE state NOT IN ('CONFIRMED', 'CANCELLED')),
+       (SELECT count(*) FROM deposits WHERE state = 'CONFIRMING'),
+       (SELECT count(*) FROM deposits WHERE state = 'REVIEW')
 """
 
 _ESCROWS = "SELECT reference, state, funded_nano FROM escrows"
@@ -64,6 +71,21 @@ def escrows() -> Iterator[tuple[str, str, int | None]]:
 def came() -> dict[str, int]:
     """Return what the books know to have come for each deal."""
     return {str(reference): int(nano) for reference, nano in rows(_CAME)}
+
+
+@dataclass(frozen=True)
+class Open:
+    """How much there is to do."""
+
+    settlements: int
+    undecided: int
+    reviews: int
+
+
+def still_open() -> Open:
+    """Return how much waits for machines and for operators."""
+    [counts] = rows(_OPEN)
+    return Open(*counts)
 
 
 def none_of(problems: Iterable[str]) -> None:

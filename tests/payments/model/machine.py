@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from django.db import transaction
 from django.utils import timezone
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from accounts import services as accounts
 from advertmarket.errors import DomainError
@@ -49,6 +49,9 @@ WHICH = st.integers(0, 11)
 """Which of the things that are there; counted round."""
 
 MOST_DEALS = 5
+COMES_BACK_NANO = TON // 200
+"""Less would not pay its way back, and stays."""
+
 PRICES = st.one_of(
     st.sampled_from([TON // 2, TON, 7 * TON, 99 * TON, 101 * TON, 999 * TON, 1_500 * TON]),
     st.integers(TON // 2, 2_000 * TON),
@@ -81,17 +84,19 @@ FILES = {
 """Where processes die."""
 
 
-def step(**choices: Any) -> Callable[[F], Any]:
-    """Make a rule that is counted."""
+def step(*, books: bool = True, **choices: Any) -> Callable[[F], Any]:
+    """Make a rule that is counted; `books`: it may change them, so they are checked after it."""
 
     def register(do: F) -> Any:
         @functools.wraps(do)
         def counted(self: Money, **chosen: Any) -> None:
             self.tally.count(f"rule {do.__name__}")
             self.world.tick()
+            self.unchecked = self.unchecked or books
             do(self, **chosen)
 
-        return rule(**choices)(counted)
+        as_rule: Callable[[Any], Any] = rule(**choices)
+        return as_rule(counted)
 
     return register
 
@@ -106,6 +111,14 @@ _REVERSIBLE = [Journal.Kind.DUST_WRITEOFF, Journal.Kind.FEE_ADJUSTMENT]
 _MAY_LACK_FUNDS = {"treasury.claim", "treasury.bear_fees", "journal.reverse"}
 
 
+def _tiers(rates: list[int]) -> list[dict[str, int]]:
+    """Each rate holds for another 100 TON."""
+    return [
+        {"min_nano": n * 100 * TON, "max_nano": (n + 1) * 100 * TON, "rate_bp": rate}
+        for n, rate in enumerate(rates)
+    ]
+
+
 class Money(RuleBasedStateMachine):
     """Lives in a world of its own; `worlds` and `tally` are given by a subclass."""
 
@@ -116,7 +129,9 @@ class Money(RuleBasedStateMachine):
         super().__init__()
         self.deals: list[Deal] = []
         self.moved = False
+        self.unchecked = True
         self.reading_is_bad = False
+        self.open = invariants.Open(0, 0, 0)
         self._stack = contextlib.ExitStack()
         self.world: World = self._stack.enter_context(self.worlds.world())
         self.tally.worlds += 1
@@ -134,17 +149,31 @@ class Money(RuleBasedStateMachine):
     @invariant()
     def all_is_well(self) -> None:
         """Nobody may ever see the books wrong, or have too much on chain."""
+        if self.unchecked:
+            self._check_the_books()
+        if self.moved:
+            for deal in self.deals:
+                healing.judge_owner(self.world, deal)
+        self.unchecked = self.moved = False
+
+    def _check_the_books(self) -> None:
         none_of(invariants.broken())
         healing.look(self.deals)
+        self.open = invariants.still_open()
         came = invariants.came()
         for deal in self.deals:
             if came.get(str(deal.reference), 0) > sum(deal.arrived):
                 raise AssertionError(f"more came in the books than on the chain: {deal}")
-            if self.moved:
-                healing.judge_owner(self.world, deal)
-        self.moved = False
 
     # --- deals ------------------------------------------------------------------------------------
+
+    @initialize(
+        price=PRICES, rate=RATES, given=st.booleans(), then=st.sampled_from(["", "release"])
+    )
+    def begins(self, price: int, rate: int, given: bool, then: str) -> None:
+        """Nothing happens before there is a deal."""
+        self._open(price, rate, hours=24, given=given)
+        self._is_paid(self.deals[0], then)
 
     @precondition(lambda self: len(self.deals) < MOST_DEALS)
     @step(
@@ -160,6 +189,9 @@ class Money(RuleBasedStateMachine):
             self.world.refill()
         if by_tier:
             rate = selectors.commission_rate(price_nano=price)
+        self._open(price, rate, hours=hours, given=given)
+
+    def _open(self, price: int, rate: int, *, hours: int, given: bool) -> None:
         reference, number = self.world.uuid(), self.world.number()
         now = timezone.now()
         deadline_at = now + dt.timedelta(hours=hours)
@@ -194,6 +226,7 @@ class Money(RuleBasedStateMachine):
 
     @precondition(lambda self: self.deals)
     @step(
+        books=False,
         which=WHICH,
         how=st.sampled_from(
             ["exact", "exact", "exact", "short", "half", "over", "far over", "dust", "least", "odd"]
@@ -215,14 +248,20 @@ class Money(RuleBasedStateMachine):
             "dust": TON // 200,
             "odd": odd,
         }[how]
-        bounce = bounce and not self._may_be_deployed(deal)
+        bounce = bounce and nano >= COMES_BACK_NANO and not self._is_deployed(deal)
         source = self.world.address()
         self.world.chain.faucet(deal.address, nano, source=source, bounce=bounce, mine=mine)
         if not bounce:
             deal.arrived.append(nano)
 
     @precondition(lambda self: self.deals)
-    @step(which=WHICH, to_treasury=st.booleans(), notice=st.booleans(), nano=st.integers(1, TON))
+    @step(
+        books=False,
+        which=WHICH,
+        to_treasury=st.booleans(),
+        notice=st.booleans(),
+        nano=st.integers(1, TON),
+    )
     def sends_nobodys_money(self, which: int, to_treasury: bool, notice: bool, nano: int) -> None:
         """A jetton wallet's notice, or a stranger's gift to the treasury."""
         address = self._treasury().address if to_treasury else self._deal(which).address
@@ -235,7 +274,9 @@ class Money(RuleBasedStateMachine):
     @step(which=WHICH, then=st.sampled_from(["", "", "release", "refund"]))
     def is_paid(self, which: int, then: str) -> None:
         """What mostly happens: the price comes at once, and is found."""
-        deal = self._deal(which)
+        self._is_paid(self._deal(which), then)
+
+    def _is_paid(self, deal: Deal, then: str) -> None:
         self.world.chain.faucet(deal.address, deal.price_nano, source=self.world.address())
         deal.arrived.append(deal.price_nano)
         with self._may_fail(TonUnavailable):
@@ -249,7 +290,7 @@ class Money(RuleBasedStateMachine):
             if then == "refund":
                 acts.refund(deal)
 
-    @precondition(lambda self: self.deals)
+    @precondition(lambda self: self._any_is("AWAITING", "FUNDED"))
     @step(which=WHICH, expired=st.booleans())
     def ends_unpaid(self, which: int, expired: bool) -> None:
         """Cancelled, or past its deadline."""
@@ -259,21 +300,21 @@ class Money(RuleBasedStateMachine):
         with self._may_fail(services.EscrowNotEmpty, services.ChainBehind):
             acts.close(deal, expired=expired)
 
-    @precondition(lambda self: self.deals)
+    @precondition(lambda self: self._any_is("FUNDED", "RELEASED"))
     @step(which=WHICH)
     def is_released(self, which: int) -> None:
         """The ad stood as agreed."""
         with self._may_fail(services.EscrowNotFunded):
             acts.release(self._deal(which))
 
-    @precondition(lambda self: self.deals)
+    @precondition(lambda self: self._any_is("FUNDED", "REFUNDED"))
     @step(which=WHICH)
     def is_refunded(self, which: int) -> None:
         """The ad did not stand."""
         with self._may_fail(services.EscrowNotFunded):
             acts.refund(self._deal(which))
 
-    @precondition(lambda self: self.deals)
+    @precondition(lambda self: self._any_is("FUNDED", "SPLIT"))
     @step(which=WHICH, percent=st.integers(0, 100))
     def is_split(self, which: int, percent: int) -> None:
         """The ad stood for a while."""
@@ -314,7 +355,7 @@ class Money(RuleBasedStateMachine):
 
     # --- processes --------------------------------------------------------------------------------
 
-    @step(blocks=st.integers(1, 3))
+    @step(books=False, blocks=st.integers(1, 3))
     def makes_blocks(self, blocks: int) -> None:
         """The chain goes on."""
         self.world.chain.mine(blocks)
@@ -329,11 +370,13 @@ class Money(RuleBasedStateMachine):
         with self._may_fail(TonUnavailable):
             reader.read_new_blocks(self.world.client, at_most=at_most)
 
+    @precondition(lambda self: self.open.undecided)
     @step()
     def applies_deposits(self) -> None:
         """The deposit watcher."""
         self.world.bank.apply_deposits()
 
+    @precondition(lambda self: self.open.settlements)
     @step(hurry=st.booleans())
     def executes(self, hurry: bool) -> None:
         """The payout executor."""
@@ -341,6 +384,7 @@ class Money(RuleBasedStateMachine):
             self.world.hurry()
         self.world.bank.executor().run(at_most=10)
 
+    @precondition(lambda self: self.open.settlements)
     @step()
     def settles(self) -> None:
         """Executor and reader, as they work side by side when nothing is wrong."""
@@ -352,6 +396,7 @@ class Money(RuleBasedStateMachine):
                 reader.read_new_blocks(self.world.client, at_most=1_000)
         self.moved = True
 
+    @precondition(lambda self: self.open.settlements)
     @step()
     def two_execute(self) -> None:
         """Two workers at the same time."""
@@ -367,14 +412,16 @@ class Money(RuleBasedStateMachine):
         for one in together(work, work):
             one.result()
 
+    @precondition(lambda self: self.deals)
     @step()
     def housekeeps(self) -> None:
         """What beat runs from time to time."""
         acts.housekeep()
 
+    @precondition(lambda self: self.open.settlements or self.open.undecided)
     @step(
         act=st.sampled_from(["execute", "execute", "read", "apply_deposits"]),
-        lines=st.integers(1, 500),
+        lines=st.integers(1, 300),
     )
     def a_process_is_killed(self, act: str, lines: int) -> None:
         """By SIGKILL, at some line of its work."""
@@ -386,13 +433,13 @@ class Money(RuleBasedStateMachine):
 
     # --- time and faults --------------------------------------------------------------------------
 
-    @step(seconds=WAITS)
+    @step(books=False, seconds=WAITS)
     def time_passes(self, seconds: int) -> None:
         """Both clocks go on."""
         self.world.pass_time(seconds)
         self.moved = True
 
-    @step(fault=st.sampled_from(FAULTS), times=st.integers(1, 3))
+    @step(books=False, fault=st.sampled_from(FAULTS), times=st.integers(1, 3))
     def network_fails(self, fault: tuple[str, str], times: int) -> None:
         """Nodes and indexers lag, gateways fail, and an answer to a broadcast says nothing."""
         method, kind = fault
@@ -400,12 +447,15 @@ class Money(RuleBasedStateMachine):
         self.reading_is_bad = self.reading_is_bad or method != "message"
         self.tally.count(f"fault {kind} of {method}")
 
-    @step()
+    @step(books=False)
     def network_recovers(self) -> None:
         """No fault is left."""
         self._end_faults()
 
-    @step(what=st.sampled_from(["pause", "forget", "restart", "run ahead", "run far ahead"]))
+    @step(
+        books=False,
+        what=st.sampled_from(["pause", "forget", "restart", "run ahead", "run far ahead"]),
+    )
     def something_happens(self, what: str) -> None:
         """A pause, a Redis without its memory, a new process, clocks that disagree for a while."""
         match what:
@@ -427,6 +477,7 @@ class Money(RuleBasedStateMachine):
 
     # --- operators --------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.open.reviews)
     @step(which=WHICH, yes=st.booleans(), agree=st.sampled_from([True, True, False]))
     def decides_about_a_deposit(self, which: int, yes: bool, agree: bool) -> None:
         """A large one waits for an operator's word."""
@@ -439,6 +490,7 @@ class Money(RuleBasedStateMachine):
                 nano=deposit.amount_nano,
             )
 
+    @precondition(lambda self: self.open.settlements)
     @step(
         which=WHICH,
         deed=st.sampled_from(
@@ -476,12 +528,14 @@ class Money(RuleBasedStateMachine):
 
     @step(
         which=WHICH,
-        deed=st.sampled_from(["freeze", "thaw", "thaw", "withdraw", "claim", "fees", "reverse"]),
+        deed=st.sampled_from(
+            ["freeze", "thaw", "thaw", "withdraw", "claim", "fees", "reverse", "reverse", "tiers"]
+        ),
         nano=st.integers(1, 2 * TON),
     )
     def operators_do_more(self, which: int, deed: str, nano: int) -> None:
         """A wallet is stopped or freed, the treasury minded, a mistake corrected."""
-        money: dict[str, object] = {"nano": nano, "key": str(self.world.uuid())}
+        money: dict[str, Any] = {"nano": nano, "key": str(self.world.uuid())}
         wallet = self._one(Wallet.objects.exclude(reference=None), which) or self._treasury()
         journal = self._one(Journal.objects.filter(kind__in=_REVERSIBLE), which)
         match deed:
@@ -495,23 +549,20 @@ class Money(RuleBasedStateMachine):
                 self._ask("treasury.claim", subwallet=0, **money)
             case "fees":
                 self._ask("treasury.bear_fees", **money)
+            case "tiers":
+                rates = [which * 100, nano % 5_000][: which % 3]
+                self._ask("commission.set_tiers", tiers=_tiers(rates))
             case "reverse" if journal is not None:
                 self._ask("journal.reverse", tx_ref=str(journal.pk))
-
-    @step(rates=st.lists(st.integers(0, 5_000), max_size=3))
-    def operators_set_tiers(self, rates: list[int]) -> None:
-        """New deals bear another commission."""
-        tiers = [
-            {"min_nano": n * 100 * TON, "max_nano": (n + 1) * 100 * TON, "rate_bp": rate}
-            for n, rate in enumerate(rates)
-        ]
-        self._ask("commission.set_tiers", tiers=tiers)
 
     # --- helpers ----------------------------------------------------------------------------------
 
     def _end_faults(self) -> None:
         self.world.chain.clear_faults()
         self.reading_is_bad = False
+
+    def _any_is(self, *states: str) -> bool:
+        return any(deal.state in states for deal in self.deals)
 
     def _deal(self, which: int) -> Deal:
         return self.deals[which % len(self.deals)]
@@ -532,7 +583,7 @@ class Money(RuleBasedStateMachine):
             return min(before)
         return self.world.address()
 
-    def _may_be_deployed(self, deal: Deal) -> bool:
+    def _is_deployed(self, deal: Deal) -> bool:
         """A wallet that is deployed keeps what would bounce off an empty address."""
         return bool(self.world.chain.state(deal.address)["status"] == "active")
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from advertmarket.messaging.models import OutboxMessage
 from payments import deposits, ledger, services
 from payments.chart import DUST_WRITEOFF, PerDeal
 from payments.models import CommissionTier, Escrow, Journal, Settlement
@@ -16,7 +17,7 @@ from payments.operations.books import AJournal, NotReversible, reverse
 from payments.operations.registry import Payload
 from payments.operations.settlements import ASettlement, cancel_into_refund, write_off
 from payments.operations.tiers import Tier, Tiers, set_tiers
-from tests.payments.bank import ACTOR, PRICE_NANO, Bank
+from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
 
 DUST_NANO = 5_000_000
 
@@ -128,3 +129,16 @@ def return_stale_partial(escrow: Escrow) -> None:
     at = timezone.now() + dt.timedelta(days=2)
     with transaction.atomic():
         deposits.return_stale_partial(escrow=escrow, at=at)
+
+
+def test_a_node_that_has_not_seen_the_deposit_calls_no_operator(bank: Bank) -> None:
+    """The payout was given up: "the wallet lacks more than a fee"."""
+    reference = bank.payout_due()
+    bank.chain.fault("walletInformation", "lagging", blocks=1_000)
+
+    bank.execute()
+
+    assert bank.settlement(reference).state == Settlement.State.QUEUED
+    assert not OutboxMessage.objects.filter(event_type="SETTLEMENT_STUCK").exists()
+    bank.settle()
+    assert bank.owner_has() == OWNER_SHARE_NANO

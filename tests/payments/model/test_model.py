@@ -31,8 +31,8 @@ SHORT = settings(
     verbosity=Verbosity.normal,
     print_blob=False,
 )
-LONG = settings(SHORT, max_examples=25, stateful_step_count=100)
-FOUND = settings(LONG, phases=[Phase.generate, Phase.shrink])
+LONG = settings(SHORT, max_examples=6, stateful_step_count=150)
+SHRINKING = settings(LONG, phases=[Phase.generate, Phase.shrink])
 
 
 @pytest.fixture(scope="session")
@@ -67,13 +67,14 @@ def test_money_at_random(worlds: Worlds, process: int) -> None:
     chosen = os.environ.get("MONEY_SEED")
     if chosen and process > 1:
         pytest.skip("one seed is played by one process")
+    how = SHRINKING if os.environ.get("MONEY_SHRINK") else LONG
     tally, began = Tally(), time.monotonic()
     ends = began + float(os.environ.get("MONEY_SECONDS", "600"))
     while not tally.seeds or (time.monotonic() < ends and not chosen):
         number = int(chosen or random.SystemRandom().getrandbits(32))
         sys.stderr.write(f"seed {number}\n")
         try:
-            play(worlds, tally, number, FOUND if chosen else LONG)
+            play(worlds, tally, number, how)
         except BaseException as finding:
             tally.findings.append(f"{finding!r:.2000}\nagain: MONEY_SEED={number} make test-money")
             raise
