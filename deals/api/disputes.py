@@ -15,8 +15,6 @@ from deals.models import Dispute, DisputeEvidence
 
 from .views import DealApiView
 
-_WHO = ["advertiser", "owner", "operator", "system"]
-
 
 class NewDisputeSerializer(CamelSerializer):
     """Why the deal is disputed; the statement is the first evidence."""
@@ -33,21 +31,24 @@ class NewEvidenceSerializer(CamelSerializer):
 
 
 class EvidenceSerializer(CamelSerializer):
-    """What somebody showed, and its SHA-256."""
+    """What somebody showed, and its SHA-256; `addedBy` is advertiser, owner, operator or system."""
 
     kind = serializers.ChoiceField(choices=DisputeEvidence.Kind.choices)
     content = serializers.CharField()
     content_hash = serializers.CharField()
-    added_by = serializers.ChoiceField(choices=_WHO)
+    added_by = serializers.CharField()
     added_at = serializers.DateTimeField()
 
 
 class DisputeSerializer(CamelSerializer):
-    """A dispute, its evidence, and its decision; `ownerBp` is the owner's part of a split."""
+    """A dispute, its evidence, and its decision; `ownerBp` is the owner's part of a split.
+
+    `openedBy` is advertiser, owner, operator or system.
+    """
 
     state = serializers.ChoiceField(choices=Dispute.State.choices)
     reason = serializers.ChoiceField(choices=Dispute.Reason.choices)
-    opened_by = serializers.ChoiceField(choices=_WHO)
+    opened_by = serializers.CharField()
     opened_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField()
     decision = serializers.CharField(allow_blank=True)

@@ -234,14 +234,15 @@ def operator(name: str) -> Actor:
     return Actor.operator(user.pk)
 
 
-@transaction.atomic
 def ask(name: str, payload: dict[str, object]) -> None:
     """One operator asks for a deed, and another approves it where it takes two."""
-    asked = requests.ask(
-        name=name, payload=payload, reason="smells", actor=operator("one"), at=timezone.now()
-    )
-    if asked.state == asked.State.PENDING:
-        requests.approve(request_id=asked.pk, actor=operator("two"), at=timezone.now())
+    seen = {"evidence": requests.look(name, payload), "at": timezone.now()}
+    with transaction.atomic():
+        asked = requests.ask(
+            name=name, payload=payload, reason="smells", actor=operator("one"), **seen
+        )
+        if asked.state == asked.State.PENDING:
+            requests.approve(request_id=asked.pk, actor=operator("two"), **seen)
 
 
 def test_a_rejection_that_payments_does_not_know_of_is_refused(

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.advertmarket.messaging.conftest import own_broker
-from tests.payments.conftest import bank, chain, mother_of_chains
+from tests.payments.conftest import api_version, bank, chain, mother_of_chains
 
-__all__ = ["bank", "chain", "mother_of_chains", "own_broker"]
+__all__ = ["api_version", "bank", "chain", "mother_of_chains", "own_broker"]
