@@ -40,6 +40,7 @@ from .transfers import (
     Unclaimed,
     destination_of,
     plan,
+    refuse_if_empty,
 )
 from .wallets import TREASURY, freeze
 
@@ -157,6 +158,7 @@ class Executor:
         wallet = settlement.wallet
         head = self._client.head()
         state = self._client.wallet_state(wallet.address)
+        refuse_if_empty(settlement=settlement, balance_nano=state.balance)
         active = self._client.is_active(destination.address)
         question: FeeQuestion = fee_question(
             public_key=wallet.public_key,

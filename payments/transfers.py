@@ -156,11 +156,25 @@ def plan(*, settlement: Settlement, wallet: Wallet, available_nano: int, quote_n
         return Plan(owed)
     if kind == _K.COMMISSION_SWEEP:
         return _plan_sweep(settlement, available_nano - debts - quote_nano)
-    if owed + quote_nano > available_nano:
-        missing = owed + quote_nano - available_nano
-        wanted = f"{missing} nanoTON more in the treasury, {wallet.address}"
-        raise NotNow(wanted, MUCH_LATER, stuck="the treasury cannot pay")
+    if (missing := owed + quote_nano - available_nano) > 0:
+        raise _treasury_lacks(missing, wallet)
     return Plan(owed)
+
+
+def refuse_if_empty(*, settlement: Settlement, balance_nano: int) -> None:
+    """Return if a fee can be asked for: of a treasury without money no transfer is emulated.
+
+    Raises:
+        NotNow: the treasury does not even have what it is to send.
+    """
+    missing = settlement.amount_nano - balance_nano
+    if settlement.wallet_id == TREASURY and missing > 0:
+        raise _treasury_lacks(missing, settlement.wallet)
+
+
+def _treasury_lacks(missing_nano: int, treasury: Wallet) -> NotNow:
+    wanted = f"{missing_nano} nanoTON more in the treasury, {treasury.address}"
+    return NotNow(wanted, MUCH_LATER, stuck="the treasury cannot pay")
 
 
 def _plan_sweep(settlement: Settlement, free_nano: int) -> Plan:

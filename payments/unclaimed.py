@@ -9,7 +9,9 @@ from __future__ import annotations
 import datetime as dt
 
 from django.conf import settings
+from django.db.models import Q
 
+from accounts.selectors import payout_address
 from advertmarket.db import requires_transaction
 from advertmarket.messaging.outbox import publish
 
@@ -33,26 +35,27 @@ def tell_first(*, settlement: Settlement, at: dt.datetime) -> None:
 
 @requires_transaction
 def remind(*, at: dt.datetime) -> None:
-    """Remind the payees of payouts that have waited another week."""
+    """Remind the payees of payouts that have waited another week; not who has set an address.
+
+    Weeks in which nobody was reminded are not made up for.
+    """
     day = dt.timedelta(days=1) * settings.DEADLINE_SCALE
+    is_due = Q()
+    for one in REMINDER_DAYS:
+        is_due |= Q(unclaimed_since_at__lte=at - one * day, reminded_day__lt=one)
     waiting = (
         Settlement.objects.select_for_update(skip_locked=True, no_key=True)
-        .filter(
-            state=Settlement.State.QUEUED,
-            unclaimed_since_at__lte=at - REMINDER_DAYS[0] * day,
-            reminded_day__lt=REMINDER_DAYS[-1],
-        )
+        .filter(is_due, state=Settlement.State.QUEUED)
         .order_by("unclaimed_since_at")
     )
     for settlement in waiting[:_BATCH]:
         assert settlement.unclaimed_since_at is not None  # by the filter
-        assert settlement.reminded_day is not None  # by the table's CHECK
         passed = (at - settlement.unclaimed_since_at) / day
-        due = max((one for one in REMINDER_DAYS if one <= passed), default=0)
-        if due > settlement.reminded_day:
-            settlement.reminded_day = due
-            settlement.save(update_fields=["reminded_day"])
-            _tell(settlement, due, at)
+        settlement.reminded_day = max(one for one in REMINDER_DAYS if one <= passed)
+        settlement.save(update_fields=["reminded_day"])
+        assert settlement.payee_id is not None  # a payout names its owner
+        if payout_address(settlement.payee_id) is None:
+            _tell(settlement, settlement.reminded_day, at)
 
 
 def _tell(settlement: Settlement, day: int, at: dt.datetime) -> None:
