@@ -359,6 +359,8 @@ class Executor:
         with transaction.atomic():
             treasury = Wallet.objects.select_for_update(no_key=True).get(subwallet=TREASURY)
             settlement = self._lock(pk)
+            if settlement.state != Settlement.State.QUEUED:
+                raise LeaseLost
             if isinstance(wait, Unclaimed):
                 unclaimed.tell_first(settlement=settlement, at=now)
             elif not isinstance(wait, NeedsGas):
