@@ -280,6 +280,8 @@ def _decide(
 ) -> bool:
     """Empty a locked escrow as decided; return whether this is news."""
     reference = escrow.reference
+    if escrow.state != Escrow.State.FUNDED and not Journal.objects.filter(key=key).exists():
+        raise EscrowNotFunded(state=escrow.state)  # refunded by operators, who undid a release
     source = PerDeal.ESCROW.of(reference)
     lines = [Line(source, to.of(reference), nano) for to, nano in shares.items() if nano]
     ledger.post(kind=kind, key=key, lines=lines, actor=actor, at=at)

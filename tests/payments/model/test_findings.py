@@ -12,12 +12,15 @@ from django.utils import timezone
 from advertmarket.messaging.models import OutboxMessage
 from payments import deposits, ledger, services
 from payments.chart import DUST_WRITEOFF, PerDeal
+from payments.executor import Executor
 from payments.models import CommissionTier, Escrow, Journal, Settlement
 from payments.operations.books import AJournal, NotReversible, reverse
 from payments.operations.registry import Payload
 from payments.operations.settlements import ASettlement, cancel_into_refund, write_off
 from payments.operations.tiers import Tier, Tiers, set_tiers
 from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
+from tests.payments.lines import before, line_of
+from tests.payments.threads import elsewhere
 
 DUST_NANO = 5_000_000
 
@@ -142,3 +145,33 @@ def test_a_node_that_has_not_seen_the_deposit_calls_no_operator(bank: Bank) -> N
     assert not OutboxMessage.objects.filter(event_type="SETTLEMENT_STUCK").exists()
     bank.settle()
     assert bank.owner_has() == OWNER_SHARE_NANO
+
+
+def test_a_payout_that_was_cancelled_meanwhile_is_not_asked_for(bank: Bank) -> None:
+    """What was to be told was told of a cancelled payout; giving up would have revived it."""
+    reference = bank.funded_escrow()
+    bank.release(reference)
+    payout = bank.settlement(reference)
+
+    def cancel() -> None:
+        elsewhere(lambda: do(cancel_into_refund, of(payout)))
+
+    with before(line_of(Executor._wait, "with transaction.atomic()"), cancel):
+        bank.execute()
+
+    payout.refresh_from_db()
+    assert payout.state == Settlement.State.CANCELLED
+    assert payout.unclaimed_since_at is None
+    assert not OutboxMessage.objects.filter(event_type="PAYOUT_UNCLAIMED").exists()
+
+
+def test_a_release_that_operators_undid_is_no_refund_of_the_escrow(bank: Bank) -> None:
+    """InsufficientFunds: the escrow was REFUNDED, and had nothing to refund."""
+    reference = bank.funded_escrow()
+    bank.release(reference)
+    do(cancel_into_refund, of(bank.settlement(reference)))
+
+    with pytest.raises(services.EscrowNotFunded), transaction.atomic():
+        services.refund_escrow(reference=reference, actor=ACTOR, at=timezone.now())
+
+    assert ledger.balance(PerDeal.REFUND_PENDING.of(reference)) == PRICE_NANO
