@@ -52,6 +52,9 @@ EXPIRY_MARGIN = dt.timedelta(seconds=60)
 MAX_CLOCK_SKEW = dt.timedelta(seconds=30)
 REBROADCAST = dt.timedelta(seconds=10)
 
+MIN_TOP_UP_NANO = 10_000_000
+"""0.01 TON: of what arrives its receipt eats the first ten thousands of nanoTON."""
+
 MAX_TOP_UP_NANO = 100_000_000
 """0.1 TON: a wallet that lacks more than this for a fee lacks something else."""
 
@@ -382,7 +385,7 @@ class Executor:
                 settlements.top_up(
                     settlement=settlement,
                     treasury=treasury,
-                    amount_nano=2 * wait.shortfall_nano,
+                    amount_nano=max(MIN_TOP_UP_NANO, 2 * wait.shortfall_nano),
                     at=now,
                 )
 
