@@ -31,6 +31,7 @@ from .ton.api import TonApi, TonUnavailable
 from .ton.wallet import FeeQuestion, Signer, fee_question
 from .transfers import (
     LATER,
+    MAX_TOP_UP_NANO,
     MUCH_LATER,
     SOON,
     NeedsGas,
@@ -54,9 +55,6 @@ REBROADCAST = dt.timedelta(seconds=10)
 
 MIN_TOP_UP_NANO = 10_000_000
 """0.01 TON: of what arrives its receipt eats the first ten thousands of nanoTON."""
-
-MAX_TOP_UP_NANO = 100_000_000
-"""0.1 TON: a wallet that lacks more than this for a fee lacks something else."""
 
 _SWEEPS_LAST = Case(When(kind=Settlement.Kind.COMMISSION_SWEEP, then=1), default=0)
 """The platform's own money waits while somebody else's is due."""
