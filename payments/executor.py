@@ -31,6 +31,7 @@ from .ton.api import TonApi, TonUnavailable
 from .ton.wallet import FeeQuestion, Signer, fee_question
 from .transfers import (
     LATER,
+    MAX_TOP_UP_NANO,
     MUCH_LATER,
     SOON,
     NeedsGas,
@@ -52,8 +53,8 @@ EXPIRY_MARGIN = dt.timedelta(seconds=60)
 MAX_CLOCK_SKEW = dt.timedelta(seconds=30)
 REBROADCAST = dt.timedelta(seconds=10)
 
-MAX_TOP_UP_NANO = 100_000_000
-"""0.1 TON: a wallet that lacks more than this for a fee lacks something else."""
+MIN_TOP_UP_NANO = 10_000_000
+"""0.01 TON: of what arrives its receipt eats the first ten thousands of nanoTON."""
 
 _SWEEPS_LAST = Case(When(kind=Settlement.Kind.COMMISSION_SWEEP, then=1), default=0)
 """The platform's own money waits while somebody else's is due."""
@@ -382,7 +383,7 @@ class Executor:
                 settlements.top_up(
                     settlement=settlement,
                     treasury=treasury,
-                    amount_nano=2 * wait.shortfall_nano,
+                    amount_nano=max(MIN_TOP_UP_NANO, 2 * wait.shortfall_nano),
                     at=now,
                 )
 

@@ -126,7 +126,7 @@ def move(
     """Write the state of a locked settlement and what it waits for."""
     if settlement.state != state:
         settlement.state, settlement.state_since_at = state, at
-    settlement.waiting_for, settlement.due_at = waiting_for, due_at
+    settlement.waiting_for, settlement.due_at = waiting_for[:300], due_at
     settlement.save(update_fields=["state", "state_since_at", "waiting_for", "due_at"])
 
 

@@ -41,6 +41,9 @@ _PER_DEAL = {
 REFUND_FIELD = "refund_address:{reference}"
 """The vault's field that holds where a deal's refunds go."""
 
+MAX_TOP_UP_NANO = 100_000_000
+"""0.1 TON: a wallet that lacks more than this for a fee lacks something else."""
+
 SOON = dt.timedelta(seconds=1)
 LATER = dt.timedelta(seconds=10)
 MUCH_LATER = dt.timedelta(seconds=60)
@@ -147,6 +150,8 @@ def plan(*, settlement: Settlement, wallet: Wallet, available_nano: int, quote_n
             raise NotWorthTheFee
         free_nano = available_nano - (debts - owed)
         sent = min(owed, free_nano) - quote_nano
+        if owed - free_nano > MAX_TOP_UP_NANO:  # fees do not add up to this
+            raise NeedsGas(owed - free_nano)
         if sent < DUST_NANO:
             raise NeedsGas(quote_nano + DUST_NANO - free_nano)
         return Plan(sent, owed - sent)

@@ -356,13 +356,14 @@ def test_a_reader_that_comes_second_to_a_block_writes_nothing(bank: Bank) -> Non
 # --- an operator, a pause, a database that goes away ----------------------------------------------
 
 
-def test_a_wallet_frozen_during_the_look_signs_nothing(bank: Bank) -> None:
+@pytest.mark.parametrize("reason", ["an operator's doubt", "x" * 300])
+def test_a_wallet_frozen_during_the_look_signs_nothing(bank: Bank, reason: str) -> None:
     reference = bank.payout_due()
 
     def freeze() -> None:
         with transaction.atomic():
             wallet = Wallet.objects.select_for_update().get(reference=reference)
-            wallets.freeze(wallet=wallet, reason="an operator's doubt", at=timezone.now())
+            wallets.freeze(wallet=wallet, reason=reason, at=timezone.now())
 
     with before(AFTER_THE_LOOK, lambda: elsewhere(freeze)):
         bank.execute()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import ledger, selectors
+from payments import executor, ledger, selectors, transfers
 from payments.chart import DUST_WRITEOFF, PerWallet
 from payments.models import Settlement
 from payments.services import EscrowNotFunded, SplitNotPossible
@@ -342,6 +342,33 @@ def test_a_bounced_refund_is_owed_again_in_full_and_held(bank: Bank) -> None:
     assert bank.off_the_chain() == {}
     assert not OutboxMessage.objects.filter(event_type="SETTLEMENT_CONFIRMED").exists()
     assert OutboxMessage.objects.filter(event_type="SETTLEMENT_STUCK").count() == 1
+
+
+def test_a_refund_never_bears_what_is_more_than_fees(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wallet that lacks more than a fee was robbed: its payee is not the one to pay for that."""
+    refuser = deploy_refuser(bank)
+    reference = bank.open_escrow()
+    bank.set_refund_address(reference, refuser)
+    bank.deposit(reference)
+    bank.refund(reference)
+    bank.settle()
+    for module in (transfers, executor):
+        monkeypatch.setattr(module, "MAX_TOP_UP_NANO", 1_000_000)
+    Settlement.objects.update(
+        state=Settlement.State.QUEUED, destination=bank.advertiser.raw_address
+    )
+
+    bank.settle(turns=2)
+
+    settlement = bank.settlement(reference, Kind.REFUND)
+    assert (settlement.state, settlement.waiting_for) == (
+        "NEEDS_OPERATOR",
+        "the wallet lacks more than a fee",
+    )
+    assert bank.advertiser_received() == []
+    assert bank.holds(reference) == {"REFUND_PENDING": PRICE_NANO}
 
 
 def test_a_bounced_refund_goes_out_again_less_what_the_ways_cost(bank: Bank) -> None:

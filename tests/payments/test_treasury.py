@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from accounts.selectors import Destination
 from advertmarket.messaging.models import OutboxMessage
 from payments import executor as executor_module
 from payments import ledger, settlements
@@ -254,6 +255,40 @@ def test_a_wallet_that_lacks_more_than_a_fee_is_for_an_operator(
         "the wallet lacks more than a fee",
     )
     assert not Settlement.objects.filter(kind=Kind.GAS_TOPUP).exists()
+
+
+def quote(bank: Bank, reference: UUID) -> int:
+    """What the payout's fee is quoted at, with the wallet as it is now."""
+    settlement = Settlement.objects.select_related("wallet").get(
+        reference=reference, kind=Kind.PAYOUT
+    )
+    at = Destination(bank.owner.raw_address, "")
+    return bank.executor()._look(settlement, at).quote_nano
+
+
+def refunded_part(bank: Bank, commission_nano: int) -> UUID:
+    """A split whose refund has left, and whose payout still waits for an address."""
+    reference = bank.funded_escrow()
+    bank.split(reference, 10 * commission_nano)
+    bank.settle(turns=4)
+    assert len(bank.holds(reference)) == 2
+    return reference
+
+
+def test_a_little_gas_is_more_than_its_receipt_costs(bank: Bank) -> None:
+    """What arrives at a deployed wallet pays for its own gas: a few thousand nano are eaten."""
+    bank.fund_treasury()
+    first = refunded_part(bank, commission_nano=TON)
+    left_by_the_refund = bank.wallet(first).balance_nano - 10 * TON
+    commission_nano = quote(bank, first) - left_by_the_refund - 30_000
+    reference = refunded_part(bank, commission_nano)
+
+    bank.set_payout_address()
+    bank.settle(turns=10)
+
+    assert bank.attempts(reference, Kind.GAS_TOPUP) == ["CONFIRMED"]
+    assert bank.settlement(reference).state == "CONFIRMED"
+    assert 9 * commission_nano in bank.owner_received()
 
 
 def test_the_treasury_sends_gas_to_several_deals_one_after_the_other(bank: Bank) -> None:
