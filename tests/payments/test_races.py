@@ -316,6 +316,24 @@ def test_a_node_that_lags_behind_our_own_transfer_is_not_believed(bank: Bank) ->
     assert len(bank.advertiser_received()) == 1
 
 
+def test_a_node_that_lags_behind_a_deposit_shrinks_no_refund(bank: Bank) -> None:
+    """It shows the first of two deposits: what it does not show would count as the fee."""
+    reference = bank.refundable_escrow()
+    bank.deposit(reference, 40 * TON)
+    bank.deposit(reference, 60 * TON)
+    bank.refund(reference)
+    bank.chain.fault("walletInformation", "lagging", blocks=7)
+
+    bank.execute()
+
+    assert bank.attempts(reference, Kind.REFUND) == []
+    assert "not behind" in bank.settlement(reference, Kind.REFUND).waiting_for
+    bank.settle()
+    [withheld] = bank.withheld(reference, Kind.REFUND)
+    assert bank.advertiser_received() == [PRICE_NANO - withheld]
+    assert withheld < TON // 10
+
+
 def test_two_readers_at_once_book_each_block_once(bank: Bank) -> None:
     reference = bank.open_escrow()
     address = bank.wallet(reference).address
