@@ -325,6 +325,9 @@ class Executor:
             raise NotNow("the recipient's side", SOON)
         if received.bounced_back:
             raise NotNow("the bounced money", SOON)
+        own = Wallet.objects.filter(address=received.account).first()
+        if own is not None and own.last_lt < received.lt:  # else gas is sent before it is counted
+            raise NotNow("the chain reader", SOON)
         now = timezone.now()
         with transaction.atomic():
             Wallet.objects.select_for_update(no_key=True).get(settlements=pk)

@@ -334,6 +334,28 @@ def test_a_node_that_lags_behind_a_deposit_shrinks_no_refund(bank: Bank) -> None
     assert withheld < TON // 10
 
 
+def test_gas_that_the_reader_has_not_seen_arrive_is_not_sent_again(bank: Bank) -> None:
+    """It lies in the wallet on chain, but not in the books: the payout still lacks it there."""
+    bank.set_payout_address()
+    bank.fund_treasury()
+    reference = bank.funded_escrow()
+    bank.release(reference, owner_share_nano=PRICE_NANO)
+    bank.execute()
+    bank.execute()
+    bank.chain.mine(3)
+    while bank.attempts(reference, Kind.GAS_TOPUP) != ["LANDED"]:
+        assert reader.read_new_blocks(bank.client, at_most=1)
+    assert bank.wallet(reference).balance_nano == PRICE_NANO
+
+    bank.execute()
+    bank.execute()
+
+    assert bank.settlement(reference, Kind.GAS_TOPUP).state == "SUBMITTED"
+    bank.settle()
+    assert bank.attempts(reference, Kind.GAS_TOPUP) == ["CONFIRMED"]
+    assert bank.owner_received() == [PRICE_NANO]
+
+
 def test_two_readers_at_once_book_each_block_once(bank: Bank) -> None:
     reference = bank.open_escrow()
     address = bank.wallet(reference).address
