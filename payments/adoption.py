@@ -17,7 +17,6 @@ from advertmarket.actors import Actor
 from advertmarket.audit import services as audit
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
-from advertmarket.money import NANO_PER_TON
 from advertmarket.ton_address import parse_address
 
 from . import settlements
@@ -27,15 +26,12 @@ from .ledger import balance
 from .models import Deposit, Escrow, Journal, Posting, Settlement, TonTransaction, Wallet
 from .settlements import TREASURY_REFERENCE
 from .ton.schema import ChainTransaction
-from .transfers import REFUNDS, NotNow, destination_of
+from .transfers import MOST_QUOTED_NANO, REFUNDS, NotNow, destination_of
 from .wallets import TREASURY
 
 _K = Settlement.Kind
 _S = TonTransaction.State
 _HAS_PAYEE = REFUNDS | {_K.PAYOUT}
-
-MOST_WITHHELD_NANO = NANO_PER_TON // 10
-"""0.1 TON: no refund's fee was ever quoted above this."""
 
 
 class NotAdoptable(DomainError):
@@ -253,7 +249,7 @@ def _withheld(settlement: Settlement, sent_nano: int) -> int | None:
     if settlement.kind == _K.COMMISSION_SWEEP:  # sends what the wallet has
         return 0
     withheld = settlement.amount_nano - sent_nano
-    most = MOST_WITHHELD_NANO if settlement.kind in REFUNDS else 0
+    most = MOST_QUOTED_NANO if settlement.kind in REFUNDS else 0
     return withheld if 0 <= withheld <= most else None
 
 

@@ -207,7 +207,8 @@ class Executor:
             settlements.give_up(settlement=settlement, reason=f"wallet frozen: {reason}", at=now)
             return reason
         if sight.is_behind(wallet):
-            raise NotNow(f"a node that is not behind (seqno {sight.seqno})", LATER)
+            shown = f"seqno {sight.seqno}, {sight.balance_nano} nanoTON"
+            raise NotNow(f"a node that is not behind ({shown})", LATER)
         if destination != destination_of(settlement, at=now):
             raise NotNow("a steady address", SOON)
         sending = plan(
@@ -330,6 +331,9 @@ class Executor:
             raise NotNow("the recipient's side", SOON)
         if received.bounced_back:
             raise NotNow("the bounced money", SOON)
+        own = Wallet.objects.filter(address=received.account).first()
+        if own is not None and own.last_lt < received.lt:  # else gas is sent before it is counted
+            raise NotNow("the chain reader", SOON)
         now = timezone.now()
         with transaction.atomic():
             Wallet.objects.select_for_update(no_key=True).get(settlements=pk)

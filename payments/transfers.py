@@ -14,6 +14,7 @@ from accounts.selectors import (
     payout_destination,
     stored_destination,
 )
+from advertmarket.money import NANO_PER_TON
 
 from .chart import DEBTS, IN_TRANSIT, PLATFORM_TREASURY, Account, PerDeal, PerWallet
 from .ledger import balance
@@ -43,6 +44,9 @@ REFUND_FIELD = "refund_address:{reference}"
 
 MAX_TOP_UP_NANO = 100_000_000
 """0.1 TON: a wallet that lacks more than this for a fee lacks something else."""
+
+MOST_QUOTED_NANO = NANO_PER_TON // 10
+"""0.1 TON: ten times what a transfer takes. A quote above it is an error of whoever made it."""
 
 SOON = dt.timedelta(seconds=1)
 LATER = dt.timedelta(seconds=10)
@@ -141,8 +145,11 @@ def plan(*, settlement: Settlement, wallet: Wallet, available_nano: int, quote_n
     Raises:
         NotWorthTheFee: the refund, or the sweep, would be eaten by its fee.
         NeedsGas: the wallet lacks the fee.
-        NotNow: the treasury cannot pay, or the wallet is not to be swept yet.
+        NotNow: the treasury cannot pay, the wallet is not to be swept yet, or the quote is absurd.
     """
+    if quote_nano > MOST_QUOTED_NANO:  # refunds would bear it, or be written off as not worth it
+        wanted = f"a fee that can be true, not {quote_nano} nanoTON"
+        raise NotNow(wanted, LATER, stuck="the quoted fee cannot be true")
     kind, owed = _K(settlement.kind), settlement.amount_nano
     debts = debts_of(wallet)
     if kind in REFUNDS:

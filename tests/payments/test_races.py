@@ -316,6 +316,46 @@ def test_a_node_that_lags_behind_our_own_transfer_is_not_believed(bank: Bank) ->
     assert len(bank.advertiser_received()) == 1
 
 
+def test_a_node_that_lags_behind_a_deposit_shrinks_no_refund(bank: Bank) -> None:
+    """It shows the first of two deposits: what it does not show would count as the fee."""
+    reference = bank.refundable_escrow()
+    bank.deposit(reference, 40 * TON)
+    bank.deposit(reference, 60 * TON)
+    bank.refund(reference)
+    bank.chain.fault("walletInformation", "lagging", blocks=7)
+
+    bank.execute()
+
+    assert bank.attempts(reference, Kind.REFUND) == []
+    assert "not behind" in bank.settlement(reference, Kind.REFUND).waiting_for
+    bank.settle()
+    [withheld] = bank.withheld(reference, Kind.REFUND)
+    assert bank.advertiser_received() == [PRICE_NANO - withheld]
+    assert withheld < TON // 10
+
+
+def test_gas_that_the_reader_has_not_seen_arrive_is_not_sent_again(bank: Bank) -> None:
+    """It lies in the wallet on chain, but not in the books: the payout still lacks it there."""
+    bank.set_payout_address()
+    bank.fund_treasury()
+    reference = bank.funded_escrow()
+    bank.release(reference, owner_share_nano=PRICE_NANO)
+    bank.execute()
+    bank.execute()
+    bank.chain.mine(3)
+    while bank.attempts(reference, Kind.GAS_TOPUP) != ["LANDED"]:
+        assert reader.read_new_blocks(bank.client, at_most=1)
+    assert bank.wallet(reference).balance_nano == PRICE_NANO
+
+    bank.execute()
+    bank.execute()
+
+    assert bank.settlement(reference, Kind.GAS_TOPUP).state == "SUBMITTED"
+    bank.settle()
+    assert bank.attempts(reference, Kind.GAS_TOPUP) == ["CONFIRMED"]
+    assert bank.owner_received() == [PRICE_NANO]
+
+
 def test_two_readers_at_once_book_each_block_once(bank: Bank) -> None:
     reference = bank.open_escrow()
     address = bank.wallet(reference).address

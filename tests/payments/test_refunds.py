@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from advertmarket.messaging.models import OutboxMessage
 from payments import executor, ledger, selectors, transfers
 from payments.chart import DUST_WRITEOFF, PerWallet
+from payments.executor import Executor
 from payments.models import Settlement
 from payments.services import EscrowNotFunded, SplitNotPossible
+from payments.ton.client import TonClient
+from payments.ton.wallet import FeeQuestion
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
@@ -101,6 +106,32 @@ def test_a_refund_is_told_when_all_of_it_has_arrived(bank: Bank) -> None:
     settled = OutboxMessage.objects.get(event_type="ESCROW_SETTLED")
     assert (settled.key, settled.payload["outcome"]) == (reference, "REFUNDED")
     assert selectors.settled_references([reference]) == {reference: selectors.Outcome.REFUNDED}
+
+
+class Overcharged(TonClient):
+    """An indexer that takes a transfer for a very dear one."""
+
+    fee_nano = 0
+
+    def estimate_fee(self, address: str, question: FeeQuestion) -> int:
+        """A lie."""
+        return self.fee_nano
+
+
+@pytest.mark.parametrize("fee_nano", [TON, 2 * PRICE_NANO])
+def test_no_refund_bears_a_fee_that_cannot_be_true(bank: Bank, fee_nano: int) -> None:
+    """Nor is it written off as not worth it."""
+    reference = bank.refund_due()
+    with closing(Overcharged()) as liar:
+        liar.fee_nano = fee_nano
+        Executor(liar, bank.signer).run(at_most=1)
+
+    assert bank.attempts(reference, Kind.REFUND) == []
+    assert bank.holds(reference) == {"REFUND_PENDING": PRICE_NANO}
+    assert OutboxMessage.objects.filter(event_type="SETTLEMENT_STUCK").count() == 1
+    bank.settle()
+    [withheld] = bank.withheld(reference, Kind.REFUND)
+    assert bank.advertiser_received() == [PRICE_NANO - withheld]
 
 
 def test_a_refund_of_less_than_its_fee_is_written_off(bank: Bank) -> None:

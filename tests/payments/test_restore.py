@@ -31,6 +31,7 @@ from payments.operations.settlements import ADestination, change_destination
 from payments.operations.wallets import AWallet, unfreeze
 from payments.receipts import receipt_of
 from payments.ton import client
+from payments.transfers import MOST_QUOTED_NANO
 from payments.wallets import TREASURY, refill_stock
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.database import Databases, pointed_to
@@ -278,7 +279,7 @@ def test_a_refund_keeps_the_fee_that_it_kept(bank: Bank, backups: Backups) -> No
     refund(reference)
     bank.settle()
     arrived = bank.chain.balance(advertiser.raw_address)
-    assert PRICE_NANO - adoption.MOST_WITHHELD_NANO < arrived < PRICE_NANO
+    assert PRICE_NANO - MOST_QUOTED_NANO < arrived < PRICE_NANO
 
     backups.restore()
     after_restore()
