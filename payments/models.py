@@ -376,6 +376,7 @@ class TonTransaction(models.Model):
         ADOPTED = "ADOPTED"  # was FOREIGN: signed by us before a restore, as operators found
 
     LIVE = (State.SIGNED, State.SUBMITTED, State.LANDED)
+    SENT = (State.LANDED, State.CONFIRMED, State.ADOPTED)
 
     id = models.BigAutoField(primary_key=True)
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="chain_transactions")
