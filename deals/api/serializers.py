@@ -122,28 +122,6 @@ class TimelineEntrySerializer(CamelSerializer):
     at = serializers.DateTimeField()
 
 
-class RefundAddressBodySerializer(CamelSerializer):
-    """A TON address, and the comment that its exchange wants with each transfer.
-
-    The address is the one proved last with `auth/ton-proof`, or `typedByHand` says that its user
-    knows that nothing proves it.
-    """
-
-    address = serializers.CharField(max_length=100)
-    comment = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
-    typed_by_hand = serializers.BooleanField(required=False, default=False)
-
-
-class RefundAddressSerializer(CamelSerializer):
-    """Where a refund would go; `warning` is empty if the address is proved."""
-
-    address = serializers.CharField(source="friendly")
-    comment = serializers.CharField()
-    proved = serializers.BooleanField()
-    proved_at = serializers.DateTimeField(allow_null=True)
-    warning = serializers.CharField(allow_blank=True)
-
-
 class DepositSerializer(CamelSerializer):
     """How to pay: send the amount to the address; `qr` is the link as an SVG data URI."""
 
