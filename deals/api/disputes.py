@@ -13,9 +13,8 @@ from deals.disputes import evidence, selectors, services
 from deals.disputes.selectors import DisputeView
 from deals.models import Dispute, DisputeEvidence
 
+from .serializers import WHO
 from .views import DealApiView
-
-_WHO = ["advertiser", "owner", "operator", "system"]
 
 
 class NewDisputeSerializer(CamelSerializer):
@@ -38,7 +37,7 @@ class EvidenceSerializer(CamelSerializer):
     kind = serializers.ChoiceField(choices=DisputeEvidence.Kind.choices)
     content = serializers.CharField()
     content_hash = serializers.CharField()
-    added_by = serializers.ChoiceField(choices=_WHO)
+    added_by = serializers.ChoiceField(choices=WHO)
     added_at = serializers.DateTimeField()
 
 
@@ -47,7 +46,7 @@ class DisputeSerializer(CamelSerializer):
 
     state = serializers.ChoiceField(choices=Dispute.State.choices)
     reason = serializers.ChoiceField(choices=Dispute.Reason.choices)
-    opened_by = serializers.ChoiceField(choices=_WHO)
+    opened_by = serializers.ChoiceField(choices=WHO)
     opened_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField()
     decision = serializers.CharField(allow_blank=True)

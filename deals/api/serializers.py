@@ -18,6 +18,9 @@ from payments.selectors import DepositInstructions
 MAX_MARKED_UP_TEXT = 4 * MAX_TEXT
 """A text before its tags are read; Telegram counts what remains."""
 
+WHO = ("advertiser", "owner", "operator", "system")
+"""What `permissions.kind_of` says that somebody was to a deal."""
+
 _WEB = URLValidator(schemes=["http", "https"])
 
 
@@ -117,7 +120,7 @@ class TimelineEntrySerializer(CamelSerializer):
     action = serializers.CharField()
     from_status = serializers.CharField()
     to_status = serializers.CharField()
-    actor = serializers.ChoiceField(choices=["advertiser", "owner", "operator", "system"])
+    actor = serializers.ChoiceField(choices=WHO)
     reason = serializers.CharField(allow_blank=True)
     at = serializers.DateTimeField()
 
