@@ -10,6 +10,7 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
 from advertmarket.api import limits
+from advertmarket.api.addresses import AddressBodySerializer, AddressSerializer
 from advertmarket.api.fields import CamelSerializer
 from advertmarket.api.views import ApiView, Data, command, query
 
@@ -102,26 +103,9 @@ class TonProofBodySerializer(serializers.Serializer[Any]):
     proof = TonProofSerializer()
 
 
-class PayoutAddressBodySerializer(CamelSerializer):
-    """A TON address, and the comment that its exchange wants with each transfer.
-
-    The address is the one proved last with `auth/ton-proof`, or `typedByHand` says that its user
-    knows that nothing proves it.
-    """
-
-    address = serializers.CharField(max_length=100)
-    comment = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
-    typed_by_hand = serializers.BooleanField(required=False, default=False)
-
-
-class PayoutAddressSerializer(CamelSerializer):
+class PayoutAddressSerializer(AddressSerializer):
     """The payout address; payouts wait until `effectiveAt`. `warning` is empty if it is proved."""
 
-    address = serializers.CharField(source="friendly")
-    comment = serializers.CharField()
-    proved = serializers.BooleanField()
-    proved_at = serializers.DateTimeField(allow_null=True)
-    warning = serializers.CharField(allow_blank=True)
     effective_at = serializers.DateTimeField()
 
 
@@ -215,7 +199,7 @@ class ProfileView(ApiView):
 class ProfilePayoutAddressView(ApiView):
     """Where one's payouts go."""
 
-    @command(body=PayoutAddressBodySerializer, answer=PayoutAddressSerializer)
+    @command(body=AddressBodySerializer, answer=PayoutAddressSerializer)
     def put(self, body: Data) -> PayoutAddressView | None:
         """Set the payout address: the first counts at once, a changed one after a day."""
         services.set_payout_address(user_id=self.caller_id, **body, actor=self.actor, at=self.at)

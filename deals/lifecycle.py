@@ -60,7 +60,7 @@ class Action(TextChoices):
     PUBLISH = "PUBLISH", "posted to the channel by the bot"
     START_VERIFYING = "START_VERIFYING", "planned the checks, at once"
     VERIFY = "VERIFY", "saw all checks passed for the retention time: escrow released, payout owed"
-    DISPUTE = "DISPUTE", "opens a dispute: quality, deleted, edited, inconclusive"
+    DISPUTE = "DISPUTE", "opens a dispute"
     DECIDE = "DECIDE", "decides the dispute: release, refund or a split, owed at once"
     ESCALATE = "ESCALATE", "found the dispute not decided in time"
     COMPLETE = "COMPLETE", "saw the payout confirmed on chain"

@@ -20,8 +20,6 @@ from .lifecycle import TRANSITIONS, Action, Role, Transition
 from .models import Deal, Side
 
 _ROLE_OF_RIGHT = {Right.MODERATE: Role.MODERATOR, Right.PUBLISH: Role.PUBLISHER}
-
-
 _ROLE_OF_SIDE = {Side.ADVERTISER: Role.ADVERTISER, Side.OWNER: Role.MODERATOR}
 
 

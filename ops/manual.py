@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from advertmarket.money import NANO_PER_TON
 from payments.chart import HUBS, MEANING, PerDeal, PerWallet
 from payments.deposits import PARTIAL_FOR
 from payments.journals import LEGS
@@ -19,7 +20,6 @@ from payments.unclaimed import REMINDER_DAYS
 from .checks import Severity, all_checks
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "money.md"
-_TON = 1_000_000_000
 
 _HEAD = """# Money, for an auditor
 
@@ -40,7 +40,7 @@ on chain after its last booked chain transaction.
 
 _WAYS_IN = (
     (
-        f"the price, or up to {FUNDING_TOLERANCE_NANO / _TON:g} TON less"
+        f"the price, or up to {FUNDING_TOLERANCE_NANO / NANO_PER_TON:g} TON less"
         " (a thousandth, where that is less)",
         "ESCROW holds what came; the commission bears the shortfall",
     ),
@@ -60,9 +60,9 @@ _WAYS_IN = (
         "LATE_DEPOSIT, and back;"
         " for a deal that had expired and was paid in time by the chain's clock: ESCROW",
     ),
-    (f"up to {DUST_NANO / _TON:g} TON that nobody can use", "DUST_WRITEOFF"),
+    (f"up to {DUST_NANO / NANO_PER_TON:g} TON that nobody can use", "DUST_WRITEOFF"),
     (
-        f"a deal's sum above {REVIEW_ABOVE_NANO // _TON:,} TON",
+        f"a deal's sum above {REVIEW_ABOVE_NANO // NANO_PER_TON:,} TON",
         "waits in DEPOSIT_PENDING for an operator's yes or no",
     ),
     ("to a wallet without a deal, to the treasury, with a jetton notice", "UNSOLICITED"),

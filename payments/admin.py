@@ -20,6 +20,7 @@ from .models import (
     Deposit,
     Escrow,
     Journal,
+    OperatorRequest,
     PauseEpoch,
     Posting,
     Settlement,
@@ -78,7 +79,10 @@ class AccountBalanceAdmin(ReadOnlyAdmin[AccountBalance]):
 @admin.register(Wallet)
 class WalletAdmin(ReadOnlyAdmin[Wallet]):
     list_display = ("subwallet", "address", "reference", "on_chain", "in_books", "frozen_reason")
-    list_filter = (("reserved_at", admin.EmptyFieldListFilter),)
+    list_filter = (
+        ("frozen_at", admin.EmptyFieldListFilter),
+        ("reserved_at", admin.EmptyFieldListFilter),
+    )
     search_fields = ("subwallet", "address", "reference")
     ordering = ("-subwallet",)
     inlines = (ChainTransactionInline,)
@@ -94,8 +98,16 @@ class WalletAdmin(ReadOnlyAdmin[Wallet]):
 
 @admin.register(Escrow)
 class EscrowAdmin(ReadOnlyAdmin[Escrow]):
-    list_display = ("reference", "state", "price", "funded", "payment_deadline_at", "opened_at")
-    list_filter = ("state",)
+    list_display = (
+        "reference",
+        "state",
+        "price",
+        "funded",
+        "payment_deadline_at",
+        "partial_since_at",
+        "opened_at",
+    )
+    list_filter = ("state", ("partial_since_at", admin.EmptyFieldListFilter))
     search_fields = ("reference", "wallet__address")
     ordering = ("-opened_at",)
     price = ton("price_nano", _("price, TON"))
@@ -114,8 +126,8 @@ class SettlementAdmin(ReadOnlyAdmin[Settlement]):
         "attempts",
         "reference",
     )
-    list_filter = ("state", "kind")
-    search_fields = ("id", "reference")
+    list_filter = ("state", "kind", ("unclaimed_since_at", admin.EmptyFieldListFilter))
+    search_fields = ("id", "reference", "=payee_id")
     ordering = ("-created_at",)
     inlines = (ChainTransactionInline,)
     amount = ton("amount_nano", _("amount, TON"))
@@ -144,7 +156,7 @@ class DepositAdmin(ReadOnlyAdmin[Deposit]):
 
 @admin.register(ChainCursor)
 class ChainCursorAdmin(ReadOnlyAdmin[ChainCursor]):
-    list_display = ("seqno", "block_at", "read_at")
+    list_display = ("seqno", "head_seqno", "block_at", "read_at")
 
 
 @admin.register(CommissionTier)
@@ -157,4 +169,24 @@ class CommissionTierAdmin(ReadOnlyAdmin[CommissionTier]):
 
 @admin.register(PauseEpoch)
 class PauseEpochAdmin(ReadOnlyAdmin[PauseEpoch]):
-    list_display = ("epoch", "confirmed_by", "confirmed_at")
+    list_display = ("epoch", "needs_second", "confirmed_by", "confirmed_at")
+
+
+@admin.register(OperatorRequest)
+class OperatorRequestAdmin(ReadOnlyAdmin[OperatorRequest]):
+    list_display = (
+        "requested_at",
+        "action",
+        "amount",
+        "state",
+        "needs_second",
+        "requested_by",
+        "decided_by",
+        "reason",
+    )
+    list_filter = ("state", "action", "needs_second", "requested_at")
+    search_fields = ("id", "action", "reason", "=requested_by", "=decided_by")
+    ordering = ("-requested_at",)
+    exclude = ("amount_nano",)
+    readonly_fields = ("amount",)
+    amount = ton("amount_nano", _("amount, TON"))

@@ -7,6 +7,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from advertmarket.api import limits
+from advertmarket.api.addresses import AddressBodySerializer
 from advertmarket.api.fields import CamelSerializer, NanoField
 from advertmarket.api.paging import KeysetPage, PageRequest
 from advertmarket.api.views import ApiView, Data, command, query
@@ -45,7 +46,7 @@ class TransferSerializer(CamelSerializer):
     confirmed_at = serializers.DateTimeField(allow_null=True)
 
 
-class WithdrawBodySerializer(CamelSerializer):
+class WithdrawBodySerializer(AddressBodySerializer):
     """A payout of one's own, and where to send it if not to the payout address one has.
 
     The address becomes the payout address: proved last with `auth/ton-proof`, or `typedByHand`.
@@ -53,8 +54,6 @@ class WithdrawBodySerializer(CamelSerializer):
 
     id = serializers.UUIDField()
     address = serializers.CharField(max_length=100, required=False, allow_blank=True, default="")
-    comment = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
-    typed_by_hand = serializers.BooleanField(required=False, default=False)
 
 
 class WalletSummaryView(ApiView):

@@ -187,8 +187,8 @@ class Executor:
         self, pk: uuid.UUID, destination: Destination, sight: Sight, now: dt.datetime
     ) -> str:
         """Check all again under the locks, then sign and store; return why the wallet froze, if."""
-        wallet = Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
         settlement = self._lock(pk)
+        wallet = settlement.wallet
         if settlement.state != Settlement.State.QUEUED:
             raise LeaseLost
         if wallet.public_key != self._signer.public_key:
@@ -289,7 +289,6 @@ class Executor:
             answer = f"no answer: {silence.facts['reason']}"
         now = timezone.now()
         with transaction.atomic():
-            Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
             settlement = self._lock(pk)
             attempt.refresh_from_db(fields=["state"])
             TonTransaction.objects.filter(pk=attempt.pk).update(
@@ -336,7 +335,6 @@ class Executor:
             raise NotNow("the chain reader", SOON)
         now = timezone.now()
         with transaction.atomic():
-            Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
             settlement = self._lock(pk)
             fresh = TonTransaction.objects.get(pk=attempt.pk)
             if fresh.state != TonTransaction.State.LANDED:
@@ -346,7 +344,6 @@ class Executor:
     def _expire(self, pk: uuid.UUID, attempt_pk: int) -> None:
         now = timezone.now()
         with transaction.atomic():
-            Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
             settlement = self._lock(pk)
             attempt = TonTransaction.objects.get(pk=attempt_pk)
             if not _can_never_land(attempt):
@@ -360,7 +357,6 @@ class Executor:
     def _write_off(self, pk: uuid.UUID) -> None:
         now = timezone.now()
         with transaction.atomic():
-            Wallet.objects.select_for_update(no_key=True).get(settlements=pk)
             settlement = self._lock(pk)
             if settlement.state != Settlement.State.QUEUED:
                 raise LeaseLost
@@ -394,7 +390,7 @@ class Executor:
     # --- the lease ----------------------------------------------------------------------------
 
     def _lock(self, pk: uuid.UUID) -> Settlement:
-        settlement = Settlement.objects.select_for_update(no_key=True).get(pk=pk)
+        settlement = settlements.lock(pk)
         if settlement.lease_owner != self._lease:
             raise LeaseLost
         return settlement

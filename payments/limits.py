@@ -8,16 +8,14 @@ from __future__ import annotations
 import datetime as dt
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Sum
 
-from advertmarket.db import requires_transaction
+from advertmarket.db import hold_name, requires_transaction
 
 from .models import Settlement, TonTransaction
 from .transfers import BETWEEN_OWN_WALLETS, MUCH_LATER, NotNow
 
 _WINDOWS = (("hour", dt.timedelta(hours=1)), ("day", dt.timedelta(days=1)))
-_LOCK = 0x5167
 
 
 @requires_transaction
@@ -32,8 +30,7 @@ def check_limits(*, settlement: Settlement, sent_nano: int, at: dt.datetime) -> 
     most = settings.SIGNING_LIMITS_NANO
     if sent_nano > most["transfer"]:
         raise _beyond("transfer", most["transfer"])
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    hold_name("signing limits")
     for name, window in _WINDOWS:
         signed = (
             TonTransaction.objects.filter(

@@ -86,25 +86,22 @@ def get_transfer(settlement_id: UUID, *, user_id: int) -> OwnTransfer:
 
 
 def _of(user_id: int) -> QuerySet[Settlement]:
-    on_chain = TonTransaction.objects.filter(
-        state__in=[TonTransaction.State.LANDED, TonTransaction.State.CONFIRMED]
-    )
-    landed = Prefetch("chain_transactions", on_chain, to_attr="landed")
+    on_chain = TonTransaction.objects.filter(state__in=TonTransaction.SENT)
     mine = Settlement.objects.filter(payee_id=user_id, kind__in=_SHOWN)
-    return mine.prefetch_related(landed)
+    return mine.prefetch_related(Prefetch("chain_transactions", on_chain, to_attr="sent"))
 
 
 def _view(settlement: Settlement) -> OwnTransfer:
-    landed: list[TonTransaction] = settlement.landed  # type: ignore[attr-defined]  # prefetched
+    sent: list[TonTransaction] = settlement.sent  # type: ignore[attr-defined]  # prefetched
     return OwnTransfer(
         id=settlement.pk,
         deal_id=settlement.reference,
         kind=settlement.kind,
         state=settlement.state,
         amount_nano=settlement.amount_nano,
-        sent_nano=landed[0].sent_nano if landed else None,
+        sent_nano=sent[0].sent_nano if sent else None,
         waiting_for=waiting_for(settlement),
-        tx_hash=landed[0].tx_hash if landed else "",
+        tx_hash=sent[0].tx_hash if sent else "",
         created_at=settlement.created_at,
         confirmed_at=settlement.confirmed_at,
     )

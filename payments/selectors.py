@@ -136,14 +136,7 @@ def payout_view(reference: UUID) -> SettlementView | None:
     )
     if settlement is None:
         return None
-    landed = TonTransaction.objects.filter(
-        settlement=settlement,
-        state__in=[
-            TonTransaction.State.LANDED,
-            TonTransaction.State.CONFIRMED,
-            TonTransaction.State.ADOPTED,
-        ],
-    ).first()
+    sent = settlement.chain_transactions.filter(state__in=TonTransaction.SENT).first()
     return SettlementView(
         id=settlement.pk,
         kind=settlement.kind,
@@ -153,7 +146,7 @@ def payout_view(reference: UUID) -> SettlementView | None:
         waits_for=waiting_for(settlement),
         due_at=settlement.due_at,
         attempts=settlement.attempts,
-        tx_hash=landed.tx_hash if landed else "",
+        tx_hash=sent.tx_hash if sent else "",
         confirmed_at=settlement.confirmed_at,
     )
 

@@ -18,9 +18,8 @@ from advertmarket.errors import Code, DomainError
 from . import ledger, settlements
 from .chart import PerDeal
 from .deposits import pays_the_price, return_partial
-from .ledger import InsufficientFunds, Line
+from .ledger import Line
 from .models import ChainCursor, Escrow, Journal, Settlement
-from .pause import PayoutsPaused, confirm_epoch
 from .transfers import REFUND_FIELD
 from .wallets import NoWalletReady, take_wallet
 
@@ -29,11 +28,9 @@ __all__ = [
     "EscrowExists",
     "EscrowNotEmpty",
     "EscrowNotFunded",
-    "InsufficientFunds",
     "NoWalletReady",
-    "PayoutsPaused",
+    "SplitNotPossible",
     "close_escrow",
-    "confirm_epoch",
     "open_escrow",
     "refund_escrow",
     "release_escrow",
@@ -220,7 +217,7 @@ def refund_escrow(*, reference: UUID, actor: Actor, at: dt.datetime) -> None:
         at=at,
     )
     if is_new:
-        _owe_refund(escrow, escrow.funded_nano, at)
+        settlements.owe_refund(escrow=escrow, amount_nano=escrow.funded_nano, at=at)
 
 
 @requires_transaction
@@ -265,7 +262,7 @@ def split_escrow(
     if is_new and share:
         _owe_payout(escrow, owner_id, share, at)
     if is_new and back:
-        _owe_refund(escrow, back, at)
+        settlements.owe_refund(escrow=escrow, amount_nano=back, at=at)
 
 
 def _decide(
@@ -298,17 +295,6 @@ def _owe_payout(escrow: Escrow, owner_id: int, nano: int, at: dt.datetime) -> No
         reference=escrow.reference,
         wallet=escrow.wallet,
         payee_id=owner_id,
-        amount_nano=nano,
-        at=at,
-    )
-
-
-def _owe_refund(escrow: Escrow, nano: int, at: dt.datetime) -> None:
-    settlements.owe(
-        kind=Settlement.Kind.REFUND,
-        reference=escrow.reference,
-        wallet=escrow.wallet,
-        payee_id=escrow.refund_user_id,
         amount_nano=nano,
         at=at,
     )

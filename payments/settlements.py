@@ -98,6 +98,19 @@ def owe(
 
 
 @requires_transaction
+def owe_refund(*, escrow: Escrow, amount_nano: int, at: dt.datetime) -> None:
+    """Owe `amount_nano` (nanoTON) of a locked escrow's REFUND_PENDING to its advertiser."""
+    owe(
+        kind=Settlement.Kind.REFUND,
+        reference=escrow.reference,
+        wallet=escrow.wallet,
+        payee_id=escrow.refund_user_id,
+        amount_nano=amount_nano,
+        at=at,
+    )
+
+
+@requires_transaction
 def top_up(*, settlement: Settlement, treasury: Wallet, amount_nano: int, at: dt.datetime) -> None:
     """Have the locked treasury send gas to a settlement's wallet; one top-up is open at a time."""
     is_open = Settlement.objects.filter(

@@ -12,7 +12,8 @@ from advertmarket.db import requires_transaction
 from . import settlements
 from .chart import DEBTS, PerDeal
 from .ledger import balance
-from .models import Escrow, Settlement, Wallet
+from .models import Settlement, Wallet
+from .services import lock_escrow
 from .tiers import DUST_NANO
 from .wallets import TREASURY
 
@@ -36,11 +37,7 @@ def sweepable() -> list[UUID]:
 @requires_transaction
 def owe_sweep(*, reference: UUID, at: dt.datetime) -> None:
     """Owe a deal's commission to the treasury, unless the deal owes something by now."""
-    escrow = (
-        Escrow.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("wallet")
-        .get(reference=reference)
-    )
+    escrow = lock_escrow(reference)
     nano = balance(PerDeal.COMMISSION.of(reference))
     is_open = Settlement.objects.filter(reference=reference).exclude(state__in=Settlement.OVER)
     owes = any(balance(kind.of(reference)) for kind in DEBTS)

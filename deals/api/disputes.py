@@ -36,7 +36,7 @@ class EvidenceSerializer(CamelSerializer):
     kind = serializers.ChoiceField(choices=DisputeEvidence.Kind.choices)
     content = serializers.CharField()
     content_hash = serializers.CharField()
-    added_by = serializers.CharField()
+    added_by = serializers.ChoiceField(choices=WHO)
     added_at = serializers.DateTimeField()
 
 
@@ -48,7 +48,7 @@ class DisputeSerializer(CamelSerializer):
 
     state = serializers.ChoiceField(choices=Dispute.State.choices)
     reason = serializers.ChoiceField(choices=Dispute.Reason.choices)
-    opened_by = serializers.CharField()
+    opened_by = serializers.ChoiceField(choices=WHO)
     opened_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField()
     decision = serializers.CharField(allow_blank=True)

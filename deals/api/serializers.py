@@ -18,6 +18,9 @@ from payments.selectors import DepositInstructions
 MAX_MARKED_UP_TEXT = 4 * MAX_TEXT
 """A text before its tags are read; Telegram counts what remains."""
 
+WHO = ("advertiser", "owner", "operator", "system")
+"""What `permissions.kind_of` says that somebody was to a deal."""
+
 _WEB = URLValidator(schemes=["http", "https"])
 
 
@@ -117,31 +120,9 @@ class TimelineEntrySerializer(CamelSerializer):
     action = serializers.CharField()
     from_status = serializers.CharField()
     to_status = serializers.CharField()
-    actor = serializers.ChoiceField(choices=["advertiser", "owner", "operator", "system"])
+    actor = serializers.ChoiceField(choices=WHO)
     reason = serializers.CharField(allow_blank=True)
     at = serializers.DateTimeField()
-
-
-class RefundAddressBodySerializer(CamelSerializer):
-    """A TON address, and the comment that its exchange wants with each transfer.
-
-    The address is the one proved last with `auth/ton-proof`, or `typedByHand` says that its user
-    knows that nothing proves it.
-    """
-
-    address = serializers.CharField(max_length=100)
-    comment = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
-    typed_by_hand = serializers.BooleanField(required=False, default=False)
-
-
-class RefundAddressSerializer(CamelSerializer):
-    """Where a refund would go; `warning` is empty if the address is proved."""
-
-    address = serializers.CharField(source="friendly")
-    comment = serializers.CharField()
-    proved = serializers.BooleanField()
-    proved_at = serializers.DateTimeField(allow_null=True)
-    warning = serializers.CharField(allow_blank=True)
 
 
 class DepositSerializer(CamelSerializer):

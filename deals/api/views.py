@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.selectors import AddressView
 from advertmarket.api import limits
+from advertmarket.api.addresses import AddressBodySerializer, AddressSerializer
 from advertmarket.api.paging import KeysetPage, PageRequest
 from advertmarket.api.views import ApiView, Data, command, query
 from channels.ownership import OwnershipProof, prove
@@ -32,8 +33,6 @@ from .serializers import (
     EscrowSerializer,
     NewDealSerializer,
     ReasonSerializer,
-    RefundAddressBodySerializer,
-    RefundAddressSerializer,
     RevisionSerializer,
     ScheduleSerializer,
     SeenVersionSerializer,
@@ -156,7 +155,7 @@ class DealTimelineView(DealApiView):
 class DealRefundAddressView(DealApiView):
     """Where a refund would go."""
 
-    @command(body=RefundAddressBodySerializer, answer=RefundAddressSerializer)
+    @command(body=AddressBodySerializer, answer=AddressSerializer)
     def put(self, body: Data, deal_id: UUID) -> AddressView:
         """Set the refund address; then the deposit address is shown."""
         return services.set_refund_address(deal_id=deal_id, **body, actor=self.actor, at=self.at)

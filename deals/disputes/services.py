@@ -94,7 +94,7 @@ def open_dispute(
     said = statement[:1000]
     moved = move(deal_id=deal_id, action=Action.DISPUTE, actor=actor, reason=said, at=at)
     if moved.source == Status.SCHEDULED:
-        give_up_posting(deal=moved.deal, error="the deal is disputed", at=at)
+        _give_up_posting(moved.deal, at)
     dispute = Dispute.objects.create(
         deal=moved.deal,
         reason=reason,
@@ -208,14 +208,6 @@ def escalate_dispute(*, deal_id: UUID, actor: Actor, at: datetime) -> None:
     logger.error("the dispute about deal %s waits for a decision", deal_id)
 
 
-@requires_transaction
-def give_up_posting(*, deal: Deal, error: str, at: datetime) -> None:
-    """Leave it open whether an attempt to post that is under way succeeded: nobody looks for it."""
-    PostAttempt.objects.filter(deal=deal, state=PostAttempt.State.STARTED).update(
-        state=PostAttempt.State.UNRESOLVED, error=error, ended_at=at
-    )
-
-
 def _owe(deal: Deal, decision: Decision, owner_bp: int | None, actor: Actor, at: datetime) -> None:
     if decision is Decision.REFUND:
         payment_services.refund_escrow(reference=deal.id, actor=actor, at=at)
@@ -237,6 +229,13 @@ def _owe(deal: Deal, decision: Decision, owner_bp: int | None, actor: Actor, at:
             actor=actor,
             at=at,
         )
+
+
+def _give_up_posting(deal: Deal, at: datetime) -> None:
+    """Leave it open whether an attempt to post that is under way succeeded: nobody looks for it."""
+    PostAttempt.objects.filter(deal=deal, state=PostAttempt.State.STARTED).update(
+        state=PostAttempt.State.UNRESOLVED, error="the deal is disputed", ended_at=at
+    )
 
 
 def _held_nano(deal: Deal) -> int:

@@ -44,7 +44,7 @@ _checks: dict[int, Check] = {}
 def check(
     number: int, severity: Severity
 ) -> Callable[[Callable[[], Iterator[Finding]]], Callable[[], Iterator[Finding]]]:
-    """Register a generator of findings under its number in the table of docs/how-it-works.md."""
+    """Register a generator of findings under its number in the table of docs/money.md."""
 
     def register(find: Callable[[], Iterator[Finding]]) -> Callable[[], Iterator[Finding]]:
         if number in _checks:

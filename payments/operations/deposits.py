@@ -14,7 +14,7 @@ from payments import deposits, ledger, settlements
 from payments.chart import PerDeal
 from payments.events import DepositRejected
 from payments.ledger import Line
-from payments.models import Deposit, Escrow, Journal, Settlement
+from payments.models import Deposit, Escrow, Journal
 
 from .registry import FourEyes, Nano, Number, Payload, operation
 
@@ -78,14 +78,7 @@ def reject(payload: ADeposit, *, evidence: Any, reason: str, actor: Actor, at: d
     deposit.state, deposit.rule = Deposit.State.ALLOCATED, "rejected by an operator"
     deposit.decided_at = at
     deposit.save(update_fields=["state", "rule", "decided_at"])
-    settlements.owe(
-        kind=Settlement.Kind.REFUND,
-        reference=reference,
-        wallet=escrow.wallet,
-        payee_id=escrow.refund_user_id,
-        amount_nano=deposit.amount_nano,
-        at=at,
-    )
+    settlements.owe_refund(escrow=escrow, amount_nano=deposit.amount_nano, at=at)
     escrow.state, escrow.ended_at = Escrow.State.CLOSED, at
     deposits.return_partial(escrow=escrow, actor=actor, at=at)
     escrow.save(update_fields=["state", "ended_at", "partial_since_at"])

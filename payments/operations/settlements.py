@@ -237,14 +237,8 @@ def cancel_into_refund(
     )
     escrow.state = Escrow.State.REFUNDED
     escrow.save(update_fields=["state"])
-    settlements.owe(
-        kind=Settlement.Kind.REFUND,
-        reference=reference,
-        wallet=escrow.wallet,
-        payee_id=escrow.refund_user_id,
-        amount_nano=settlement.amount_nano + commission_nano,
-        at=at,
-    )
+    owed_nano = settlement.amount_nano + commission_nano
+    settlements.owe_refund(escrow=escrow, amount_nano=owed_nano, at=at)
     settlements.cancel(settlement=settlement, why="an operator gave it back", at=at)
 
 
