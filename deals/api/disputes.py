@@ -13,6 +13,7 @@ from deals.disputes import evidence, selectors, services
 from deals.disputes.selectors import DisputeView
 from deals.models import Dispute, DisputeEvidence
 
+from .serializers import WHO
 from .views import DealApiView
 
 
