@@ -33,7 +33,7 @@ translations: install ## add newly marked strings to the translations
 	$(BIN)/pybabel -q update -i var/django.pot -d locale -D django -w 100 \
 		--no-fuzzy-matching --ignore-obsolete
 
-demo: install messages ## one deal on embedded services, then stay up (ONCE=1: end after the deal)
+demo: install messages ## five deals on embedded services, then stay up (ONCE=1: end after them)
 	@$(BIN)/python -m sandbox.demo $(if $(ONCE),--once)
 
 test: install messages ## the tests, on embedded services

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, F, QuerySet, Sum, When
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket.admin import ReadOnlyAdmin, ReadOnlyInline, ton
 
-from .chart import EXTERNAL_TON
 from .models import (
     AccountBalance,
     ChainCursor,
@@ -27,6 +25,7 @@ from .models import (
     TonTransaction,
     Wallet,
 )
+from .wallets import with_books
 
 
 class PostingInline(ReadOnlyInline[Posting, Journal]):
@@ -91,9 +90,7 @@ class WalletAdmin(ReadOnlyAdmin[Wallet]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Wallet]:
         """Add what the books say that the wallet holds, to stand beside what the chain says."""
-        amount = F("postings__amount_nano")
-        signed = Case(When(postings__debit=EXTERNAL_TON, then=amount), default=-amount)
-        return super().get_queryset(request).annotate(books_nano=Coalesce(Sum(signed), 0))
+        return with_books(super().get_queryset(request))
 
 
 @admin.register(Escrow)

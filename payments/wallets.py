@@ -9,12 +9,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Case, F, QuerySet, Sum, When
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 
+from .chart import EXTERNAL_TON
 from .models import ChainCursor, Wallet
 from .ton import wallet as ton
 from .ton.api import TonApi
@@ -59,6 +61,13 @@ def freeze(*, wallet: Wallet, reason: str, at: dt.datetime) -> None:
         logger.critical("wallet %s frozen: %s", wallet.subwallet, reason)
         wallet.frozen_at, wallet.frozen_reason = at, reason
         wallet.save(update_fields=["frozen_at", "frozen_reason"])
+
+
+def with_books(wallets: QuerySet[Wallet]) -> QuerySet[Wallet]:
+    """Add `books_nano`, what the ledger says that each wallet holds, in nanoTON."""
+    amount = F("postings__amount_nano")
+    signed = Case(When(postings__debit=EXTERNAL_TON, then=amount), default=-amount)
+    return wallets.annotate(books_nano=Coalesce(Sum(signed), 0))
 
 
 @requires_transaction

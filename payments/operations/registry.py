@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
+from django.utils.module_loading import autodiscover_modules
 from pydantic import BaseModel, ConfigDict, Field
 
 from advertmarket.actors import Actor
@@ -107,6 +108,7 @@ def all_operations() -> list[Operation]:
 
 @functools.cache
 def _discover() -> None:
+    autodiscover_modules("operations")
     package = __name__.rpartition(".")[0]
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{package}.{module.name}")

@@ -1,4 +1,4 @@
-"""python -m sandbox.demo [--once]: from nothing to a completed deal, and a console to look at."""
+"""python -m sandbox.demo [--once]: from nothing to five deals, and a console to look at."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from sandbox.telegram.control import Telegram
 from sandbox.ton.wallets import DidNotLand
 
 from .api import ApiRefused, TookTooLong
+from .deal import Step
+from .people import Market
+from .proof import NotProved, prove
 from .stack import VERIFIER_CHAT_OWNER, Stack
-from .story import Step, Story
+from .story import Story
+from .troubles import Troubles
 
 OPERATOR = "operator"
 COMPRESSED = {
@@ -30,14 +34,14 @@ COMPRESSED = {
 
 
 def main() -> int:
-    """Run the demo; 0 if the deal was completed."""
+    """Run the demo; 0 if every deal went as it should, and its wallet holds what the books say."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
-    parser.add_argument("--once", action="store_true", help="end after the deal")
+    parser.add_argument("--once", action="store_true", help="end after the deals")
     arguments = parser.parse_args()
     root = scratch_dir()
     try:
         return _run(Stack(root, ephemeral=True, settings=COMPRESSED), once=arguments.once)
-    except (ApiRefused, ChildFailed, DidNotLand, TookTooLong) as reason:
+    except (ApiRefused, ChildFailed, DidNotLand, NotProved, TookTooLong) as reason:
         print(f"DEMO FAILED: {reason}", flush=True)
         return 1
     except subprocess.CalledProcessError as failed:
@@ -52,7 +56,7 @@ def _run(stack: Stack, *, once: bool) -> int:
         began = time.monotonic()
         password = start(stack)
         print(f"everything is up after {time.monotonic() - began:.1f} s\n", flush=True)
-        result = _live(stack, began)
+        result = _live(stack, password, began)
         if not once:
             _show(stack, password)
             while not stop.wait(0.5):
@@ -82,25 +86,48 @@ def start(stack: Stack) -> str:
     return password
 
 
-def _live(stack: Stack, began: float) -> str:
-    with Story(stack) as story:
+def _live(stack: Stack, password: str, began: float) -> str:
+    with Market(stack) as market:
+        story = Story(market)
         for number, step in enumerate(story.steps(), 1):
-            _print(number, step, time.monotonic() - began)
-        return (
-            f"DEMO OK deal={story.deal_id} status={story.status}"
+            print(f"{number:>2}. {_elapsed(began)}  {_line(step)}", flush=True)
+            print(f"    {_standing(step)}, owner {format_ton(step.owner_nano)}", flush=True)
+        completed = (
+            f"DEMO OK deal={story.deal.id} status={story.status}"
             f" owner_received_nano={story.owner_received_nano()} payout_tx={story.payout_tx}"
-            f" seconds={time.monotonic() - began:.1f}"
         )
+        print(
+            "\nFour more deals, side by side"
+            " (the chain takes its fees, and now and then a nano for storage):\n",
+            flush=True,
+        )
+        troubles = Troubles(market, operator=OPERATOR, password=password)
+        for name, step in troubles.steps():
+            print(f"{name:<9}  {_elapsed(began)}  {_line(step)}", flush=True)
+            print(
+                f"           {_standing(step)}, advertiser {format_ton(step.advertiser_nano)},"
+                f" owner {format_ton(step.owner_nano)}",
+                flush=True,
+            )
+        print("\nEach wallet by the books and on chain:\n", flush=True)
+        for line in prove(market, {story.deal: "completed", **troubles.deals}):
+            print(line, flush=True)
+        print(flush=True)
+        return f"{completed} seconds={time.monotonic() - began:.1f}"
 
 
-def _print(number: int, step: Step, elapsed_s: float) -> None:
+def _elapsed(began: float) -> str:
+    return f"{time.monotonic() - began:5.1f} s"
+
+
+def _line(step: Step) -> str:
+    return f"{step.who}: {step.what}"
+
+
+def _standing(step: Step) -> str:
     books = " ".join(f"{name}={format_ton(nano)}" for name, nano in step.books.items()) or "—"
-    print(
-        f"{number:>2}. {elapsed_s:5.1f} s  {step.who}: {step.what}\n"
-        f"    deal {step.status} | ledger {books}"
-        f" | on chain: deal {format_ton(step.deal_wallet_nano)},"
-        f" owner {format_ton(step.owner_nano)}",
-        flush=True,
+    return (
+        f"deal {step.status} | ledger {books} | on chain: deal {format_ton(step.deal_wallet_nano)}"
     )
 
 

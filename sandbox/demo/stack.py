@@ -154,13 +154,13 @@ class Stack:
         """SIGKILL one process of the product, or one stand-in."""
         self.children[name].kill()
 
-    def manage(self, *arguments: str) -> str:
-        """Run a management command and return what it printed.
+    def manage(self, *arguments: str, **extra: str) -> str:
+        """Run a management command, with `extra` in its environment; return what it printed.
 
         Raises:
             subprocess.CalledProcessError: it failed; its output is in the error.
         """
-        return self._run("manage.py", *arguments)
+        return self._run("manage.py", *arguments, **extra)
 
     def dead(self) -> list[str]:
         """Return the names of processes that ended by themselves."""

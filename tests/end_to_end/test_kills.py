@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from sandbox.demo.people import PRICE_NANO, Market
 from sandbox.demo.stack import ROLES, STAND_INS, Stack
-from sandbox.demo.story import COMPLETED, PRICE_NANO, Story
+from sandbox.demo.story import COMPLETED, Story
 
 SHARE_NANO = PRICE_NANO * 9 // 10
 SERVICES = ("postgres", "valkey", "kafka")
@@ -28,7 +29,8 @@ def kill_and_restart(stack: Stack, name: str) -> None:
 
 def live(stack: Stack, after_step: Callable[[int], None]) -> None:
     """Live a deal with something done after each step; the chain's own balances judge it."""
-    with Story(stack, patience_s=120) as story:
+    with Market(stack, patience_s=120) as market:
+        story = Story(market)
         for number, _step in enumerate(story.steps(), 1):
             after_step(number)
         assert story.status == COMPLETED

@@ -6,12 +6,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.db import transaction
 from django.utils import timezone
 
 from payments import services, wallets
 from payments.models import ChainCursor, Escrow, Wallet
 from payments.services import EscrowExists, NoWalletReady
+from payments.ton import client
 from payments.ton.client import TonUnavailable
 from payments.ton.wallet import subwallet_address
 from payments.wallets import refill_stock
@@ -251,3 +253,45 @@ def test_a_frozen_wallet_still_receives(bank: Bank) -> None:
     bank.apply_deposits()
 
     assert bank.escrow(reference).state == Escrow.State.FUNDED
+
+
+# --- the proof ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proving(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """The bank whose chain the proof asks."""
+    monkeypatch.setattr(client, "reading", lambda: bank.client)
+    return bank
+
+
+def test_a_wallet_is_proved_to_hold_what_the_books_say(
+    proving: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = proving.payout_due()
+    wallet = proving.wallet(reference)
+    holds = f"books {PRICE_NANO}  chain {PRICE_NANO}  wallet {wallet.subwallet}"
+
+    call_command("prove_wallets")
+
+    assert capsys.readouterr().out.splitlines() == [
+        f"same  {holds}  {wallet.address}  deal {reference}",
+        "4 wallets, 0 differ; those not shown were never used",
+    ]
+
+
+def test_a_wallet_that_holds_another_sum_than_the_books_say_is_named(
+    proving: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wallet = Wallet.objects.get(subwallet=1)
+    proving.chain.faucet(wallet.address, 7)
+
+    with pytest.raises(SystemExit) as ended:
+        call_command("prove_wallets")
+
+    assert ended.value.code == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"DIFFERENT  books 0  chain 7  wallet 1  {wallet.address}  no deal",
+        "4 wallets, 1 differ; those not shown were never used",
+    ]
+    proving.read()

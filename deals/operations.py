@@ -1,0 +1,61 @@
+"""What operators may ask for about deals, at the door of all deeds on money."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+from pydantic import Field
+
+from advertmarket.actors import Actor
+from advertmarket.errors import Code, DomainError
+from payments import selectors as payments
+from payments.operations.registry import FourEyes, Nano, Payload, operation
+
+from .disputes.services import Decision, decide_dispute
+
+
+class NotInEscrow(DomainError):
+    """The operator saw another sum than the one that the decision is about."""
+
+    code: ClassVar[Code] = Code.INVALID_STATE_TRANSITION
+    message = _("The escrow of this deal does not hold this sum.")
+
+
+class ADecision(Payload):
+    """How a dispute ends, and what escrow holds, as the operator saw it.
+
+    `owner_bp` is the owner's part of a SPLIT, in basis points.
+    """
+
+    deal_id: UUID
+    decision: Decision
+    owner_bp: int | None = Field(default=None, strict=True)
+    nano: Nano
+
+    def amount_nano(self) -> int:
+        """Return what is decided about."""
+        return self.nano
+
+
+@operation("dispute.decide", ADecision, four_eyes=FourEyes.ABOVE_LIMIT)
+def decide(payload: ADecision, *, evidence: Any, reason: str, actor: Actor, at: datetime) -> None:
+    """Owe what escrow holds to whom it is due.
+
+    Raises:
+        NotInEscrow: the escrow holds another sum, or there is none.
+        DomainError: as `decide_dispute`.
+    """
+    escrow = payments.escrow_view(payload.deal_id)
+    if escrow is None or escrow.funded_nano != payload.nano:
+        raise NotInEscrow
+    decide_dispute(
+        deal_id=payload.deal_id,
+        decision=payload.decision,
+        owner_bp=payload.owner_bp,
+        reason=reason,
+        actor=actor,
+        at=at,
+    )
