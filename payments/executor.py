@@ -78,10 +78,6 @@ class Sight:
     recipient_is_active: bool
     quote_nano: int
 
-    def available_nano(self, wallet: Wallet) -> int:
-        """What the wallet surely has: the node and the books agree on no more."""
-        return min(self.balance_nano, wallet.balance_nano)
-
 
 class Executor:
     """One worker's run over the due settlements."""
@@ -208,12 +204,14 @@ class Executor:
             return reason
         if sight.seqno < wallet.expected_seqno:
             raise NotNow(f"a node that is not behind (seqno {sight.seqno})", LATER)
+        if sight.balance_nano < wallet.balance_nano:
+            raise NotNow(f"a node that is not behind (balance {sight.balance_nano})", LATER)
         if destination != destination_of(settlement, at=now):
             raise NotNow("a steady address", SOON)
         sending = plan(
             settlement=settlement,
             wallet=wallet,
-            available_nano=sight.available_nano(wallet),
+            available_nano=wallet.balance_nano,
             quote_nano=sight.quote_nano,
         )
         check_limits(settlement=settlement, sent_nano=sending.sent_nano, at=now)

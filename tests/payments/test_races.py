@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID
 
@@ -314,6 +315,29 @@ def test_a_node_that_lags_behind_our_own_transfer_is_not_believed(bank: Bank) ->
     bank.settle()
     assert bank.owner_received() == [OWNER_SHARE_NANO]
     assert len(bank.advertiser_received()) == 1
+
+
+@pytest.mark.parametrize("due", [Bank.refund, Bank.release])
+def test_a_node_that_does_not_know_the_last_deposit_is_not_believed(
+    bank: Bank, due: Callable[[Bank, UUID], None]
+) -> None:
+    """The refund would be short of it, and for a payout the wallet would seem to be robbed."""
+    bank.set_payout_address()
+    reference = bank.refundable_escrow()
+    bank.deposit(reference, 60 * TON)
+    bank.deposit(reference, 40 * TON)
+    due(bank, reference)
+    bank.chain.fault("walletInformation", "lagging", blocks=6)
+
+    bank.execute()
+
+    settlement = Settlement.objects.get()
+    assert (settlement.state, settlement.attempts) == ("QUEUED", 0)
+    assert settlement.waiting_for == f"a node that is not behind (balance {60 * TON})"
+    bank.settle()
+    assert Settlement.objects.get().state == "CONFIRMED"
+    assert sum([*bank.owner_received(), *bank.advertiser_received()]) >= OWNER_SHARE_NANO
+    assert bank.off_the_chain() == {}
 
 
 def test_two_readers_at_once_book_each_block_once(bank: Bank) -> None:
