@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID
 
@@ -316,22 +317,27 @@ def test_a_node_that_lags_behind_our_own_transfer_is_not_believed(bank: Bank) ->
     assert len(bank.advertiser_received()) == 1
 
 
-def test_a_node_that_lags_behind_a_deposit_shrinks_no_refund(bank: Bank) -> None:
-    """It shows the first of two deposits: what it does not show would count as the fee."""
+@pytest.mark.parametrize("due", [Bank.refund, Bank.release])
+def test_a_node_that_does_not_know_the_last_deposit_is_not_believed(
+    bank: Bank, due: Callable[[Bank, UUID], None]
+) -> None:
+    """The refund would be short of it, and for a payout the wallet would seem to be robbed."""
+    bank.set_payout_address()
     reference = bank.refundable_escrow()
-    bank.deposit(reference, 40 * TON)
     bank.deposit(reference, 60 * TON)
-    bank.refund(reference)
-    bank.chain.fault("walletInformation", "lagging", blocks=7)
+    bank.deposit(reference, 40 * TON)
+    due(bank, reference)
+    bank.chain.fault("walletInformation", "lagging", blocks=6)
 
     bank.execute()
 
-    assert bank.attempts(reference, Kind.REFUND) == []
-    assert "not behind" in bank.settlement(reference, Kind.REFUND).waiting_for
+    settlement = Settlement.objects.get()
+    assert (settlement.state, settlement.attempts) == ("QUEUED", 0)
+    assert settlement.waiting_for == f"a node that is not behind (seqno 0, {60 * TON} nanoTON)"
     bank.settle()
-    [withheld] = bank.withheld(reference, Kind.REFUND)
-    assert bank.advertiser_received() == [PRICE_NANO - withheld]
-    assert withheld < TON // 10
+    assert Settlement.objects.get().state == "CONFIRMED"
+    assert sum([*bank.owner_received(), *bank.advertiser_received()]) >= OWNER_SHARE_NANO
+    assert bank.off_the_chain() == {}
 
 
 def test_gas_that_the_reader_has_not_seen_arrive_is_not_sent_again(bank: Bank) -> None:
