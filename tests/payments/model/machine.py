@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import functools
+import math
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeVar
 
@@ -119,14 +121,24 @@ def _tiers(rates: list[int]) -> list[dict[str, int]]:
     ]
 
 
+class TimeIsUp(Exception):
+    """The time for random runs is over, in the middle of a seed's."""
+
+
 class Money(RuleBasedStateMachine):
-    """Lives in a world of its own; `worlds` and `tally` are given by a subclass."""
+    """Lives in a world of its own; `worlds` and `tally` are given by a subclass.
+
+    After `ends` (on the monotonic clock) no further world begins.
+    """
 
     worlds: ClassVar[Worlds]
     tally: ClassVar[Tally]
+    ends: ClassVar[float] = math.inf
 
     def __init__(self) -> None:
         super().__init__()
+        if time.monotonic() > self.ends:
+            raise TimeIsUp
         self.deals: list[Deal] = []
         self.moved = False
         self.unchecked = True
@@ -143,6 +155,7 @@ class Money(RuleBasedStateMachine):
                 turns = healing.heal(self.world, self.deals)
                 self.tally.counts["healing turns"] += turns
                 healing.judge(self.world, self.deals)
+        self.tally.write()
 
     # --- after each step --------------------------------------------------------------------------
 

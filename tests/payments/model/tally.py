@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ class Tally:
     findings: list[str] = field(default_factory=list)
     worlds: int = 0
     seconds: float = 0
+    began: float = field(default_factory=time.monotonic)
     counts: Counter[str] = field(default_factory=Counter)
 
     def count(self, what: str) -> None:
@@ -28,6 +30,7 @@ class Tally:
 
     def write(self) -> None:
         """Leave it to the summary."""
+        self.seconds = time.monotonic() - self.began
         FOLDER.mkdir(parents=True, exist_ok=True)
         content = {**vars(self), "counts": dict(self.counts)}
         (FOLDER / f"{os.getpid()}.json").write_text(json.dumps(content))
