@@ -8,17 +8,21 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from accounts import selectors as accounts_selectors
-from payments import deposits, ledger, reader, services
+from payments import deposits, ledger, reader, services, sweep, transfers
 from payments.chart import PerDeal
 from payments.executor import Executor
 from payments.models import ChainCursor, Deposit, Escrow, Settlement, TonTransaction
-from payments.services import ChainBehind, EscrowNotEmpty
+from payments.services import ChainBehind, EscrowNotEmpty, EscrowNotFunded, InsufficientFunds
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import Line, before, line_of
 from tests.payments.threads import Meanwhile, elsewhere, together
+
+TON = 1_000_000_000
+Kind = Settlement.Kind
 
 AFTER_THE_LOOK = line_of(Executor._sign, "now = timezone.now()")
 AFTER_THE_COMMIT = line_of(Executor._sign, "if frozen")
@@ -211,3 +215,151 @@ def test_an_address_changed_after_the_signature_gets_nothing_of_this_payout(bank
     assert bank.owner_has() == OWNER_SHARE_NANO
     assert bank.chain.balance(other.raw_address) == 0
     assert bank.attempts(reference) == ["CONFIRMED"]
+
+
+# --- what goes back -------------------------------------------------------------------------------
+
+
+def test_executors_at_once_give_back_once(bank: Bank) -> None:
+    reference = bank.refund_due()
+
+    for _ in range(4):
+        for run in together(*[lambda: bank.executor().run(at_most=10)] * 3):
+            run.result()
+        bank.read()
+        Settlement.objects.update(due_at=timezone.now())
+
+    assert len(bank.advertiser_received()) == 1
+    assert bank.attempts(reference, Kind.REFUND) == ["CONFIRMED"]
+
+
+def test_a_deal_decided_twice_at_once_is_decided_once(bank: Bank) -> None:
+    reference = bank.funded_escrow()
+
+    other = Meanwhile(lambda: bank.refund(reference))
+    with before(line_of(services._owe_payout, "settlements.owe("), other):
+        bank.release(reference)
+    with pytest.raises(EscrowNotFunded):
+        other.result()
+
+    assert list(Settlement.objects.values_list("kind", flat=True)) == ["PAYOUT"]
+    assert "REFUND_PENDING" not in bank.holds(reference)
+
+
+def test_without_the_escrow_lock_the_books_refuse_the_second_decision(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: what is in escrow cannot be given twice, whoever believes it can."""
+    reference = bank.funded_escrow()
+    monkeypatch.setattr(services, "lock_escrow", lambda ref: Escrow.objects.get(reference=ref))
+
+    other = Meanwhile(lambda: bank.refund(reference))
+    with before(line_of(services._owe_payout, "settlements.owe("), other):
+        bank.release(reference)
+
+    with pytest.raises(InsufficientFunds):
+        other.result()
+
+
+def returning_a_part(bank: Bank) -> UUID:
+    """A deal that still awaits its price: its advertiser may still change the refund address."""
+    reference = bank.refundable_escrow()
+    bank.deposit(reference, 60 * TON)
+    Escrow.objects.update(partial_since_at=timezone.now() - deposits.PARTIAL_FOR)
+    bank.return_stale_partials()
+    return reference
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line_of(Executor._sign, "sight = self._look"),
+        AFTER_THE_LOOK,
+        line_of(transfers._refund_destination, "if at <"),
+        line_of(transfers._refund_destination, "return stored_destination"),
+    ],
+)
+def test_a_refund_address_changed_before_the_signature_is_not_paid_before_its_time(
+    bank: Bank, line: Line
+) -> None:
+    reference = returning_a_part(bank)
+    thief = PersonsWallet(f"thief {uuid4()}")
+
+    with before(
+        line, lambda: elsewhere(lambda: bank.set_refund_address(reference, thief.raw_address))
+    ):
+        bank.execute()
+    bank.settle(turns=2)
+
+    assert bank.attempts(reference, Kind.PARTIAL_DEPOSIT_REFUND) == []
+    with bank.pass_time(24 * 3600 + 5):
+        bank.settle()
+    assert len(bank.received_at(thief.raw_address)) == 1
+    assert bank.advertiser_received() == []
+
+
+def test_a_refund_address_that_changes_during_the_signature_waits_for_its_end(bank: Bank) -> None:
+    reference = returning_a_part(bank)
+    other = PersonsWallet(f"other {uuid4()}")
+
+    changing_it = Meanwhile(lambda: bank.set_refund_address(reference, other.raw_address))
+    with before(line_of(Executor._record_signature, "if destination !="), changing_it):
+        bank.execute()
+    changing_it.result()
+    bank.settle()
+
+    assert len(bank.advertiser_received()) == 1
+    assert bank.received_at(other.raw_address) == []
+
+
+def test_a_refund_address_changed_after_the_signature_gets_nothing_of_this_refund(
+    bank: Bank,
+) -> None:
+    reference = returning_a_part(bank)
+    other = PersonsWallet(f"other {uuid4()}")
+
+    with before(
+        AFTER_THE_COMMIT,
+        lambda: elsewhere(lambda: bank.set_refund_address(reference, other.raw_address)),
+    ):
+        bank.execute()
+    bank.settle()
+
+    assert len(bank.advertiser_received()) == 1
+    assert bank.received_at(other.raw_address) == []
+
+
+def test_a_part_that_goes_stale_while_the_rest_is_decided_stays(bank: Bank) -> None:
+    """Whoever locks the deal first decides; the other finds it decided."""
+    reference = bank.refundable_escrow()
+    bank.deposit(reference, 60 * TON)
+    Escrow.objects.update(partial_since_at=timezone.now() - deposits.PARTIAL_FOR)
+    bank.pay(reference, 40 * TON)
+    bank.read()
+    bank.read()
+
+    stale = Meanwhile(bank.return_stale_partials)
+    with before(line_of(deposits._fund, "escrow.state,"), stale):
+        bank.apply_deposits()
+    stale.result()
+
+    assert bank.holds(reference) == {"ESCROW": PRICE_NANO}
+    assert not Settlement.objects.exists()
+
+
+def test_a_sweep_owed_while_a_deposit_is_booked_waits_for_it(bank: Bank) -> None:
+    reference = bank.payout_due()
+    bank.settle()
+    bank.chain.faucet(bank.wallet(reference).address, 2 * TON)
+
+    with before(line_of(sweep.owe_sweep, "settlements.owe("), lambda: elsewhere(bank.read)):
+        bank.sweep()
+    for _ in range(3):
+        bank.read()
+    bank.apply_deposits()
+    bank.settle(turns=8)
+
+    assert len(bank.advertiser_received()) == 1
+    assert bank.settlement(reference, Kind.COMMISSION_SWEEP).state == "CONFIRMED"
+    assert bank.holds(reference) == {}
+    assert bank.off_the_chain() == {}
