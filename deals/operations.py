@@ -14,7 +14,7 @@ from advertmarket.errors import Code, DomainError
 from payments import selectors as payments
 from payments.operations.registry import FourEyes, Nano, Payload, operation
 
-from .disputes.services import Decision, decide_dispute
+from .disputes.services import Decision, Reason, decide_dispute, open_dispute
 
 
 class NotInEscrow(DomainError):
@@ -38,6 +38,27 @@ class ADecision(Payload):
     def amount_nano(self) -> int:
         """Return what is decided about."""
         return self.nano
+
+
+class ADoubt(Payload):
+    """A paid deal that an operator disputes, and what is in doubt."""
+
+    deal_id: UUID
+    reason: Reason
+
+
+@operation("dispute.open", ADoubt)
+def open_for_parties(
+    payload: ADoubt, *, evidence: Any, reason: str, actor: Actor, at: datetime
+) -> None:
+    """Dispute a paid deal that nobody else moves on, such as a held one.
+
+    Raises:
+        DomainError: as `open_dispute`.
+    """
+    open_dispute(
+        deal_id=payload.deal_id, reason=payload.reason, statement=reason, actor=actor, at=at
+    )
 
 
 @operation("dispute.decide", ADecision, four_eyes=FourEyes.ABOVE_LIMIT)

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from advertmarket.actors import Actor
 from advertmarket.audit.models import AuditEntry
 from advertmarket.errors import DomainError
+from deals.models import Deal, Dispute
 from deals.operations import NotInEscrow
 from payments.models import OperatorRequest, Settlement
 from payments.operations import requests
@@ -105,3 +106,22 @@ def test_who_may_not_act_on_money_decides_no_dispute(disputed: UUID) -> None:
 
     with nothing_changes(), pytest.raises(NotPermitted):
         ask(disputed, colleague)
+
+
+def test_an_operator_disputes_a_paid_deal(funded_market: FundedMarket) -> None:
+    deal_id = funded_market.submitted()
+    vera = operator("vera", "operate_money")
+
+    with transaction.atomic():
+        requests.ask(
+            name="dispute.open",
+            payload={"deal_id": deal_id, "reason": "NOT_POSTED"},
+            reason="The channel's messages end before it",
+            actor=vera,
+            at=timezone.now(),
+        )
+
+    dispute = Dispute.objects.get(deal_id=deal_id)
+    assert (dispute.reason, dispute.opened_by) == ("NOT_POSTED", str(vera))
+    assert Deal.objects.get(id=deal_id).status == "DISPUTED"
+    assert owed(deal_id) == []
