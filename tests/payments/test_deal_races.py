@@ -14,8 +14,9 @@ from accounts import selectors as accounts_selectors
 from payments import deposits, ledger, reader, services, sweep, transfers
 from payments.chart import PerDeal
 from payments.executor import Executor
+from payments.ledger import InsufficientFunds
 from payments.models import ChainCursor, Deposit, Escrow, Settlement, TonTransaction
-from payments.services import ChainBehind, EscrowNotEmpty, EscrowNotFunded, InsufficientFunds
+from payments.services import ChainBehind, EscrowNotEmpty, EscrowNotFunded
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import Line, before, line_of
