@@ -174,14 +174,6 @@ def settled_references(references: Iterable[UUID]) -> dict[UUID, Outcome]:
     return {reference: Outcome(state) for reference, state in found}
 
 
-def paid_out_references(references: Iterable[UUID]) -> set[UUID]:
-    """Return those of `references` whose payout the owner has on chain."""
-    paid = Settlement.objects.filter(
-        reference__in=list(references), kind=PAYOUT, state=Settlement.State.CONFIRMED
-    )
-    return set(paid.values_list("reference", flat=True))
-
-
 def _deposit_state(escrow: Escrow) -> str:
     if escrow.state != Escrow.State.AWAITING:
         return escrow.state

@@ -20,6 +20,7 @@ from payments import ledger, selectors, services, transfers
 from payments.chart import PerDeal
 from payments.ledger import KeyReused
 from payments.models import CommissionTier, Escrow, Settlement
+from payments.selectors import Outcome
 from payments.services import EscrowNotEmpty, EscrowNotFunded
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
@@ -248,7 +249,7 @@ def test_a_deal_without_an_escrow_has_nothing_to_show(bank: Bank) -> None:
     assert selectors.escrow_view(nobody) is None
     assert selectors.payout_view(nobody) is None
     assert selectors.funded_references([nobody]) == set()
-    assert selectors.paid_out_references([nobody]) == set()
+    assert selectors.settled_references([nobody]) == {}
 
 
 def test_an_escrow_shows_what_each_account_holds(bank: Bank) -> None:
@@ -289,7 +290,7 @@ def test_sweepers_find_what_is_funded_and_what_is_paid_out(bank: Bank) -> None:
     everything = [paid_out, funded, unpaid]
 
     assert selectors.funded_references(everything) == {funded}
-    assert selectors.paid_out_references(everything) == {paid_out}
+    assert selectors.settled_references(everything) == {paid_out: Outcome.RELEASED}
 
 
 @pytest.mark.parametrize(
