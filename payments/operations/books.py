@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket.actors import Actor
@@ -144,9 +145,9 @@ def _lock_written_off(journal: Journal) -> Settlement:
     services.lock_escrow(reference)
     settlement = settlements.lock(UUID(settlement_id))
     sweeps = Settlement.objects.filter(
+        Q(confirmed_at=None) | Q(confirmed_at__gt=journal.posted_at),
         reference=reference,
         kind=Settlement.Kind.COMMISSION_SWEEP,
-        created_at__gt=journal.posted_at,
     )
     if sweeps.exclude(state=Settlement.State.CANCELLED).exists():
         raise NotReversible(problem=_("its money was swept into the treasury"))

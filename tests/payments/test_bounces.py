@@ -112,7 +112,7 @@ def test_a_bounce_booked_while_the_attempt_is_being_confirmed_wins(
         bank.read()
         bank.read()
 
-    with before(line_of(Executor._confirm, "received = receipt_of("), lambda: elsewhere(bounce)):
+    with before(line_of(Executor._confirm, "received = receipt_of"), lambda: elsewhere(bounce)):
         bank.execute()
 
     assert bank.attempts(reference) == ["BOUNCED"]

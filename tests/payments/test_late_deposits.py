@@ -5,17 +5,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
 from payments import ledger, reader
 from payments.chart import DUST_WRITEOFF
-from payments.models import ChainCursor, Deposit, Escrow, Settlement
+from payments.models import ChainCursor, Deposit, Escrow, Journal, Settlement
+from payments.operations.books import AJournal, NotReversible, reverse
+from payments.operations.registry import Payload
+from payments.operations.settlements import ASettlement, write_off
 from payments.ton.client import TonClient
 from payments.ton.schema import Shown
-from tests.payments.bank import PRICE_NANO, Bank
+from tests.payments.bank import ACTOR, PRICE_NANO, Bank
 
 TON = 1_000_000_000
 DUST_NANO = 10_000_000
@@ -230,3 +236,30 @@ def test_a_cancelled_deal_is_not_revived(bank: Bank) -> None:
 
     assert bank.escrow(reference).state == "CLOSED"
     assert bank.holds(reference) == {"LATE_DEPOSIT": PRICE_NANO}
+
+
+def test_what_a_waiting_sweep_took_along_is_not_owed_again(bank: Bank) -> None:
+    """The sweep was owed before the write-off, and left after it, with all that was there."""
+    bank.fund_treasury()
+    reference = bank.payout_due()
+    bank.settle()
+    bank.sweep()
+    bank.deposit(reference, 5 * TON)
+    late = bank.settlement(reference, BACK)
+    _do(
+        write_off,
+        ASettlement(settlement_id=late.pk, nano=late.amount_nano),
+        evidence=bank.api.wallet_state(bank.wallet(reference).address),
+    )
+    bank.settle()
+    assert bank.settlement(reference, Settlement.Kind.COMMISSION_SWEEP).state == "CONFIRMED"
+
+    with pytest.raises(NotReversible):
+        _do(reverse, AJournal(tx_ref=Journal.objects.get(kind="DUST_WRITEOFF").pk))
+
+    assert bank.holds(reference) == {}
+
+
+def _do(deed: Any, payload: Payload, evidence: Any = None) -> None:
+    with transaction.atomic():
+        deed(payload, evidence=evidence, reason="test", actor=ACTOR, at=timezone.now())
