@@ -37,7 +37,7 @@ class Outcome(StrEnum):
 class DepositInstructions:
     """What the advertiser needs to pay; amounts in nanoTON, the address non-bounceable.
 
-    `missing_nano` is what still has to come; the link asks for that.
+    `missing_nano` is what still has to come, and what the link asks for: nothing, once it is paid.
     """
 
     address: str
@@ -104,7 +104,7 @@ def deposit_instructions(reference: UUID) -> DepositInstructions | None:
     missing = max(0, escrow.price_nano - received)
     return DepositInstructions(
         address=address,
-        link=f"ton://transfer/{address}?{urlencode({'amount': missing or escrow.price_nano})}",
+        link=f"ton://transfer/{address}?{urlencode({'amount': missing})}",
         price_nano=escrow.price_nano,
         received_nano=received,
         missing_nano=missing,

@@ -21,7 +21,7 @@ from .deposits import pays_the_price, return_partial
 from .ledger import Line
 from .models import ChainCursor, Escrow, Journal, Settlement
 from .transfers import REFUND_FIELD
-from .wallets import NoWalletReady, take_wallet
+from .wallets import NoWalletReady, OwnAddress, refuse_own, take_wallet
 
 __all__ = [
     "ChainBehind",
@@ -29,6 +29,7 @@ __all__ = [
     "EscrowNotEmpty",
     "EscrowNotFunded",
     "NoWalletReady",
+    "OwnAddress",
     "SplitNotPossible",
     "close_escrow",
     "open_escrow",
@@ -118,6 +119,7 @@ def set_refund_destination(
     Raises:
         InvalidTonAddress: the address is not usable on this network.
         AddressNotProved: the user neither proved it nor confirms that it is typed by hand.
+        OwnAddress: it is a deal's own.
         EscrowNotEmpty: money has arrived, so the address no longer changes by itself.
     """
     escrow = lock_escrow(reference)
@@ -133,6 +135,7 @@ def set_refund_destination(
         typed_by_hand=typed_by_hand,
         at=at,
     )
+    refuse_own(given.address)
     if before is None or (before.address, before.comment) != (given.address, given.comment):
         cool_down_s = settings.PAYOUT_ADDRESS_COOL_DOWN_S if before else 0
         escrow.refund_user_id = user_id

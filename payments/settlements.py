@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import ClassVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.utils.translation import gettext_lazy as _
 
@@ -207,6 +207,7 @@ def hold(*, settlement: Settlement, reason: str, at: dt.datetime) -> None:
 @requires_transaction
 def tell_stuck(*, settlement: Settlement, reason: str, at: dt.datetime) -> None:
     """Publish, once per settlement and reason, that somebody must act."""
+    why = uuid5(settlement.pk, reason)
     publish(
         SettlementStuck(
             deal_id=settlement.reference,
@@ -215,7 +216,7 @@ def tell_stuck(*, settlement: Settlement, reason: str, at: dt.datetime) -> None:
             payee_id=settlement.payee_id,
             reason=reason,
         ),
-        key=f"settlement-stuck:{settlement.pk}:{settlement.attempts}:{reason[:100]}",
+        key=f"settlement-stuck:{settlement.pk}:{settlement.attempts}:{why}",
         at=at,
     )
 

@@ -24,9 +24,14 @@ from .wallets import TREASURY
 
 _K = Settlement.Kind
 
-REFUNDS = frozenset(
-    {_K.REFUND, _K.PARTIAL_DEPOSIT_REFUND, _K.OVERPAYMENT_REFUND, _K.LATE_DEPOSIT_REFUND}
+DEPOSITS_BACK = frozenset(
+    {_K.PARTIAL_DEPOSIT_REFUND, _K.OVERPAYMENT_REFUND, _K.LATE_DEPOSIT_REFUND}
 )
+"""What nobody decided: it came, and goes back by itself."""
+
+DECIDED = frozenset({_K.PAYOUT, _K.REFUND, _K.TREASURY_WITHDRAWAL})
+
+REFUNDS = DEPOSITS_BACK | {_K.REFUND}
 """These pay their fee from what is owed; every other kind sends what is owed exactly."""
 
 BETWEEN_OWN_WALLETS = frozenset({_K.COMMISSION_SWEEP, _K.GAS_TOPUP})

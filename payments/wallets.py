@@ -39,6 +39,23 @@ class NoWalletReady(DomainError):
     retry_after_s = 5
 
 
+class OwnAddress(DomainError):
+    """The address is one of the platform's own: nobody else's money goes there."""
+
+    code: ClassVar[Code] = Code.INVALID_TON_ADDRESS
+    message = _("This address is one of our own wallets.")
+
+
+def refuse_own(address: str) -> None:
+    """Return if a raw address is not one of our wallets.
+
+    Raises:
+        OwnAddress: it is.
+    """
+    if Wallet.objects.filter(address=address).exists():
+        raise OwnAddress
+
+
 @requires_transaction
 def take_wallet(*, reference: UUID) -> Wallet:
     """Give an unused wallet to `reference`, which then has it for ever.

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from django.utils import timezone
 
-from payments.chart import PerDeal
 from payments.models import Settlement
 from payments.tiers import DUST_NANO
 from payments.unclaimed import REMINDER_DAYS
@@ -132,15 +131,15 @@ def partial_deposits_wait_or_return() -> Iterator[Finding]:
 @check(9, Severity.HIGH)
 def overpayments_leave_in_a_day() -> Iterator[Finding]:
     """What came above a price is sent back, held or written off within 24 hours."""
-    for settlement in _waiting_since(_DAY, PerDeal.OVERPAYMENT):
+    for settlement in _waiting_since(_DAY, [Settlement.Kind.OVERPAYMENT_REFUND]):
         yield Finding(f"{settlement.reference}", f"waiting for {settlement.waiting_for}")
 
 
 @check(10, Severity.MEDIUM)
-def owners_are_paid_or_reminded() -> Iterator[Finding]:
-    """A payout that has waited an hour is held, or unclaimed and its owner reminded in time."""
+def people_are_paid_or_reminded() -> Iterator[Finding]:
+    """A payout or refund that has waited an hour is held, or unclaimed and reminded in time."""
     now = timezone.now()
-    for settlement in _waiting_since(_HOUR, PerDeal.OWNER_PENDING):
+    for settlement in _waiting_since(_HOUR, _OWED_TO_PEOPLE):
         since = settlement.unclaimed_since_at
         if since is None:
             yield Finding(f"{settlement.reference}", f"waiting for {settlement.waiting_for}")
@@ -166,15 +165,17 @@ def late_deposits_go_back() -> Iterator[Finding]:
         yield Finding(f"{reference}", f"{nano} came late and are not owed back")
 
 
-_KIND_OF = {
-    PerDeal.OVERPAYMENT: Settlement.Kind.OVERPAYMENT_REFUND,
-    PerDeal.OWNER_PENDING: Settlement.Kind.PAYOUT,
-}
+_OWED_TO_PEOPLE = [
+    Settlement.Kind.PAYOUT,
+    Settlement.Kind.REFUND,
+    Settlement.Kind.PARTIAL_DEPOSIT_REFUND,
+    Settlement.Kind.LATE_DEPOSIT_REFUND,
+]
 
 
-def _waiting_since(age: dt.timedelta, account: PerDeal) -> Iterator[Settlement]:
+def _waiting_since(age: dt.timedelta, kinds: list[Settlement.Kind]) -> Iterator[Settlement]:
     yield from Settlement.objects.filter(
-        kind=_KIND_OF[account],
-        state__in=Settlement.WORKING,
+        kind__in=kinds,
+        state__in=[*Settlement.WORKING, Settlement.State.NEEDS_OPERATOR],
         state_since_at__lt=timezone.now() - age,
     )

@@ -27,10 +27,9 @@ from payments.chart import (
 from payments.ledger import Line
 from payments.models import Journal, Settlement, Wallet
 from payments.settlements import TREASURY_REFERENCE
-from payments.wallets import TREASURY
+from payments.wallets import TREASURY, refuse_own
 
 from .registry import FourEyes, Nano, Number, Payload, operation
-from .settlements import NotADestination
 
 TREASURY_KEEPS_NANO = NANO_PER_TON
 """1 TON stays in the treasury, for gas."""
@@ -201,15 +200,14 @@ def withdraw(
 
     Raises:
         NoColdAddress: the installation names none.
-        NotADestination, InvalidTonAddress: it names one that cannot be used.
+        OwnAddress, InvalidTonAddress: it names one that cannot be used.
         TooMuchForTheTreasury: books or wallet do not have it, beside 1 TON for gas.
         WithdrawalUnderWay: one is.
     """
     if not settings.TREASURY_COLD_ADDRESS:
         raise NoColdAddress
     cold = parse_address(settings.TREASURY_COLD_ADDRESS, network=settings.TON_NETWORK)
-    if Wallet.objects.filter(address=cold).exists():
-        raise NotADestination
+    refuse_own(cold)
     treasury = _lock_treasury()
     most = min(ledger.balance(PLATFORM_TREASURY), treasury.balance_nano - TREASURY_KEEPS_NANO)
     if payload.nano > most:

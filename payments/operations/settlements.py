@@ -47,13 +47,6 @@ class NotSeenOnChain(DomainError):
     message = _("The chain does not show that the recipient has it.")
 
 
-class NotADestination(DomainError):
-    """The address is one of the platform's own."""
-
-    code: ClassVar[Code] = Code.INVALID_TON_ADDRESS
-    message = _("This address is one of our own wallets.")
-
-
 class ASettlement(Payload):
     """An owed transfer, and what is owed, as the operator saw it."""
 
@@ -182,13 +175,13 @@ def change_destination(
 
     Raises:
         NotAsItStands: it may be on its way already, or it is the platform's own money.
-        NotADestination, InvalidTonAddress, CommentTooLong: the address cannot be used.
+        OwnAddress, InvalidTonAddress, CommentTooLong: the address cannot be used.
     """
     settlement = _lock_standing(payload)
     if settlement.kind not in {Settlement.Kind.PAYOUT, *REFUNDS}:
         raise NotAsItStands(state=settlement.state, problem=_("it is the platform's own money"))
     if Wallet.objects.filter(address=payload.address).exists():
-        raise NotADestination
+        raise OwnAddress
     settlement.destination, settlement.comment = payload.address, payload.comment
     settlement.save(update_fields=["destination", "comment"])
 

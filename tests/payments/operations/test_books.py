@@ -20,8 +20,8 @@ from payments.operations.books import (
     TooMuchForTheTreasury,
     WithdrawalUnderWay,
 )
-from payments.operations.settlements import NotADestination
 from payments.tasks import return_stale_partials, sweep_commission
+from payments.wallets import OwnAddress
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, PRICE_NANO, Bank
 from tests.payments.operations.desk import Desk, nothing_changes, treasury
@@ -257,7 +257,7 @@ def test_an_own_wallet_is_no_cold_address(desk: Desk, bank: Bank, settings: Any)
     desk.treasury_with_commission()
     settings.TREASURY_COLD_ADDRESS = treasury().address
 
-    with nothing_changes(but=ASKED), pytest.raises(NotADestination):
+    with nothing_changes(but=ASKED), pytest.raises(OwnAddress):
         desk.do("treasury.withdraw", nano=1)
 
 

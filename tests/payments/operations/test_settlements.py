@@ -18,9 +18,10 @@ from advertmarket.ton_address import InvalidTonAddress, friendly_address
 from payments import ledger, services, unclaimed
 from payments.chart import DUST_WRITEOFF, PerDeal
 from payments.models import Escrow, OperatorRequest, Settlement, TonTransaction, Wallet
-from payments.operations.settlements import NotADestination, NotAsItStands, NotSeenOnChain
+from payments.operations.settlements import NotAsItStands, NotSeenOnChain
 from payments.settlements import NoSuchSettlement
 from payments.tasks import sweep_commission
+from payments.wallets import OwnAddress
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
@@ -293,7 +294,7 @@ def test_an_own_wallet_is_no_destination(desk: Desk, bank: Bank) -> None:
     settlement = desk.unclaimed(bank.funded_escrow())
 
     for own in Wallet.objects.all():
-        with nothing_changes(but=ASKED), pytest.raises(NotADestination):
+        with nothing_changes(but=ASKED), pytest.raises(OwnAddress):
             desk.on("settlement.change_destination", settlement, address=own.address)
 
 
