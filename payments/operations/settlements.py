@@ -24,6 +24,7 @@ from payments.settlements import NoSuchSettlement
 from payments.ton import client
 from payments.ton.schema import ChainTransaction, WalletState
 from payments.transfers import REFUNDS
+from payments.wallets import refuse_own
 
 from .registry import FourEyes, Nano, Payload, operation
 
@@ -180,8 +181,7 @@ def change_destination(
     settlement = _lock_standing(payload)
     if settlement.kind not in {Settlement.Kind.PAYOUT, *REFUNDS}:
         raise NotAsItStands(state=settlement.state, problem=_("it is the platform's own money"))
-    if Wallet.objects.filter(address=payload.address).exists():
-        raise OwnAddress
+    refuse_own(payload.address)
     settlement.destination, settlement.comment = payload.address, payload.comment
     settlement.save(update_fields=["destination", "comment"])
 
