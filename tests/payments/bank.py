@@ -162,6 +162,13 @@ class Bank:
         self.apply_deposits()
         return reference
 
+    def addressless_escrow(self) -> UUID:
+        """An escrow that holds its price, whose advertiser never said where a refund goes."""
+        reference = self.open_escrow()
+        self.pay(reference)
+        self.apply_deposits()
+        return reference
+
     def close(self, reference: UUID, *, expired: bool = False) -> None:
         """The deal ends unpaid."""
         with transaction.atomic():

@@ -147,10 +147,10 @@ class Desk:
 
     def stuck_refund(self) -> Settlement:
         """A refund for which nobody gave an address."""
-        reference = self.bank.funded_escrow()
+        reference = self.bank.addressless_escrow()
         with transaction.atomic():
             services.refund_escrow(reference=reference, actor=ACTOR, at=timezone.now())
-        return self.bank.settlement(reference)
+        return self.bank.settlement(reference, Settlement.Kind.REFUND)
 
     def treasury_with_commission(self) -> int:
         """A treasury that got the commission of a deal; return what the books say it has."""

@@ -59,7 +59,7 @@ def test_what_was_written_off_is_owed_again_and_held(desk: Desk, bank: Bank) -> 
 
     assert ledger.balance(DUST_WRITEOFF) == 0
     assert ledger.balance(PerDeal.REFUND_PENDING.of(settlement.reference)) == PRICE_NANO
-    again = bank.settlement(settlement.reference)
+    again = bank.settlement(settlement.reference, Settlement.Kind.REFUND)
     assert (again.state, again.waiting_for) == (S.HELD, "was written off by mistake")
 
 
@@ -82,7 +82,7 @@ def test_a_journal_is_reversed_once(desk: Desk, bank: Bank) -> None:
 def test_what_was_written_off_and_swept_is_not_owed_again(desk: Desk, bank: Bank) -> None:
     """The deal's commission, and with it all that its wallet held, is in the treasury."""
     bank.set_payout_address()
-    reference = bank.funded_escrow()
+    reference = bank.addressless_escrow()
     with transaction.atomic():
         services.split_escrow(
             reference=reference,
