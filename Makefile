@@ -10,7 +10,7 @@ OFFLINE := PROCESS_ROLE=build $(BIN)/python manage.py
 WITH_SERVICES := $(BIN)/python -m sandbox.services run --
 
 .DEFAULT_GOAL := help
-.PHONY: help install messages translations demo test test-crash test-money mutants test-kafka check format lock
+.PHONY: help install messages translations demo test test-crash test-money mutants random-money test-kafka check format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -42,13 +42,18 @@ test: install messages ## the tests, on embedded services
 test-crash: install messages ## a process dies at every line that handles money: many minutes
 	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m slow
 
-test-money: install messages ## money at random: MONEY_SECONDS (600) long, or MONEY_SEED again
-	rm -rf var/money
-	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m money; \
-		failed=$$?; $(BIN)/python -m tests.payments.model.tally && exit $$failed
+test-money: install messages ## every way of money on the chain, planted faults, then MONEY_SECONDS (600) at random
+	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m thorough
+	$(MAKE) mutants
+	$(MAKE) random-money
 
 mutants: install messages ## plant faults in the handling of money: the tests must find each
 	$(WITH_SERVICES) $(BIN)/python -m tests.mutants
+
+random-money: install messages ## money at random: MONEY_SECONDS (600) long, or MONEY_SEED again
+	rm -rf var/money
+	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m money; \
+		failed=$$?; $(BIN)/python -m tests.payments.model.tally && exit $$failed
 
 test-kafka: install messages ## messages and one deal against a real Apache Kafka
 	$(WITH_SERVICES) $(BIN)/python -m sandbox.kafka run -- $(BIN)/pytest -m kafka

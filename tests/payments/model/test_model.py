@@ -1,4 +1,4 @@
-"""Money at random. `make test-money` goes on for MONEY_SECONDS; MONEY_SEED plays one run again."""
+"""Money at random. `make random-money` goes on for MONEY_SECONDS; MONEY_SEED plays one run again."""
 
 from __future__ import annotations
 
@@ -64,7 +64,6 @@ def test_money_at_random_for_a_short_while(worlds: Worlds) -> None:
     play(worlds, Tally(), 20_240_229, SHORT)
 
 
-@pytest.mark.slow
 @pytest.mark.money
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("process", [1, 2])
@@ -81,7 +80,7 @@ def test_money_at_random(worlds: Worlds, process: int) -> None:
         try:
             play(worlds, tally, number, how, ends=ends)
         except BaseException as finding:
-            tally.findings.append(f"{finding!r:.2000}\nagain: MONEY_SEED={number} make test-money")
+            tally.findings.append(f"{finding!r:.2000}\nagain: MONEY_SEED={number} make random-money")
             raise
         finally:
             tally.write()
