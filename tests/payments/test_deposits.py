@@ -21,16 +21,8 @@ DUST_NANO = 1_000_000
 def paid(bank: Bank, nano: int, *, price_nano: int = PRICE_NANO) -> UUID:
     """An escrow that received `nano`, with the rule applied."""
     reference = bank.open_escrow(price_nano)
-    pay(bank, reference, nano)
+    bank.deposit(reference, nano)
     return reference
-
-
-def pay(bank: Bank, reference: UUID, nano: int = PRICE_NANO) -> None:
-    """A payment, all the confirmations that it may need, and the rule."""
-    bank.chain.faucet(bank.wallet(reference).address, nano)
-    bank.chain.mine(4)
-    bank.read()
-    bank.apply_deposits()
 
 
 def pay_and_read_its_block(bank: Bank, reference: UUID, nano: int) -> None:
@@ -98,7 +90,7 @@ def test_of_a_small_price_a_thousandth_may_be_missing(
 def test_two_halves_fund_the_deal(bank: Bank) -> None:
     reference = paid(bank, PRICE_NANO // 2)
 
-    pay(bank, reference, PRICE_NANO // 2)
+    bank.deposit(reference, PRICE_NANO // 2)
 
     assert bank.escrow(reference).state == Escrow.State.FUNDED
     assert bank.holds(reference) == {"ESCROW": PRICE_NANO}
@@ -107,7 +99,7 @@ def test_two_halves_fund_the_deal(bank: Bank) -> None:
 def test_a_deposit_for_a_funded_deal_is_above_its_price(bank: Bank) -> None:
     reference = paid(bank, PRICE_NANO)
 
-    pay(bank, reference)
+    bank.deposit(reference)
 
     assert [deposit.rule for deposit in Deposit.objects.order_by("pk")] == [
         "funds the deal",
@@ -134,7 +126,7 @@ def test_a_deposit_after_the_deal_was_closed_is_late(bank: Bank) -> None:
     with transaction.atomic():
         services.close_escrow(reference=reference, actor=ACTOR, at=timezone.now())
 
-    pay(bank, reference)
+    bank.deposit(reference)
 
     assert Deposit.objects.get().rule == "after the end of the deal (CLOSED)"
     assert bank.escrow(reference).state == Escrow.State.CLOSED
@@ -146,11 +138,11 @@ def test_a_deposit_after_the_payout_is_late_and_never_the_owners(bank: Bank) -> 
     bank.settle()
     paid_out = bank.owner_received()
 
-    pay(bank, reference)
-    bank.settle(turns=2)
-
+    bank.deposit(reference)
     assert Deposit.objects.latest("pk").rule == "after the end of the deal (RELEASED)"
     assert bank.holds(reference)["LATE_DEPOSIT"] == PRICE_NANO
+    bank.settle(turns=2)
+
     assert bank.owner_received() == paid_out
 
 
@@ -281,7 +273,7 @@ def test_a_strangers_nano_does_not_keep_an_unpaid_deal_open(bank: Bank) -> None:
 def test_a_strangers_nano_does_not_keep_the_price_from_funding(bank: Bank) -> None:
     reference = paid(bank, 1)
 
-    pay(bank, reference)
+    bank.deposit(reference)
 
     assert bank.escrow(reference).funded_nano == PRICE_NANO
     assert bank.holds(reference) == {"ESCROW": PRICE_NANO}
@@ -291,7 +283,7 @@ def test_a_strangers_nano_does_not_keep_the_price_from_funding(bank: Bank) -> No
 def test_a_strangers_nano_does_not_keep_the_owner_from_the_payout(bank: Bank) -> None:
     bank.set_payout_address()
     reference = paid(bank, 1)
-    pay(bank, reference)
+    bank.deposit(reference)
     bank.release(reference)
 
     bank.settle()

@@ -16,7 +16,7 @@ from advertmarket.actors import Actor
 from advertmarket.db import NoDatabaseTransaction
 from ops import checks
 from payments import ledger
-from payments.chart import IN_TRANSIT, Account, PerDeal
+from payments.chart import NETWORK_FEES, Account, PerDeal
 from payments.ledger import InsufficientFunds, KeyReused, Line
 from payments.models import AccountBalance, Journal, Posting
 from tests.database import Clone
@@ -38,7 +38,7 @@ def post(key: str, *lines: Line, kind: Journal.Kind = Journal.Kind.FEE_ADJUSTMEN
 
 
 def fund(account: Account, amount_nano: int) -> None:
-    post(f"fund:{account}:{uuid4()}", Line(IN_TRANSIT, account, amount_nano))
+    post(f"fund:{account}:{uuid4()}", Line(NETWORK_FEES, account, amount_nano))
 
 
 @pytest.mark.django_db
@@ -112,7 +112,7 @@ def test_an_account_that_never_held_anything_gives_nothing() -> None:
 def test_a_hub_may_go_below_zero_and_keeps_no_balance_row() -> None:
     fund(A, 5)
 
-    assert not AccountBalance.objects.filter(code=IN_TRANSIT).exists()
+    assert not AccountBalance.objects.filter(code=NETWORK_FEES).exists()
 
 
 @pytest.mark.django_db
@@ -163,7 +163,7 @@ def test_the_database_refuses_to_change_the_books(statement: str) -> None:
 _LINES = st.lists(
     st.builds(
         lambda pair, amount: Line(pair[0], pair[1], amount),
-        st.permutations([A, B, C, IN_TRANSIT]).map(lambda names: names[:2]),
+        st.permutations([A, B, C, NETWORK_FEES]).map(lambda names: names[:2]),
         st.integers(1, 1_000),
     ),
     min_size=1,

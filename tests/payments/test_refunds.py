@@ -5,15 +5,17 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
+from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
 from payments import executor, ledger, selectors, transfers
 from payments.chart import DUST_WRITEOFF, PerWallet
 from payments.executor import Executor
-from payments.models import Settlement
+from payments.models import Settlement, Wallet
 from payments.services import EscrowNotFunded, SplitNotPossible
 from payments.ton.client import TonClient
-from payments.ton.wallet import FeeQuestion
+from payments.ton.wallet import FeeQuestion, subwallet_address
+from payments.wallets import OwnAddress, refill_stock
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
@@ -196,9 +198,22 @@ def test_nothing_goes_to_the_sender_of_the_deposit_by_itself(bank: Bank) -> None
     assert bank.received_at(sender.raw_address) == received_before
 
 
-def test_a_deals_own_wallet_is_no_refund_address(bank: Bank) -> None:
+def test_an_own_wallet_is_no_refund_address(bank: Bank) -> None:
     reference = bank.open_escrow()
-    bank.set_refund_address(reference, bank.treasury().address)
+
+    with pytest.raises(OwnAddress):
+        bank.set_refund_address(reference, bank.treasury().address)
+
+    assert bank.escrow(reference).refund_user_id is None
+
+
+def test_nothing_goes_to_an_address_that_has_become_an_own_wallet(bank: Bank) -> None:
+    """Our key is public: whoever likes can tell which wallet will be the next."""
+    reference = bank.open_escrow()
+    next_one = Wallet.objects.latest("subwallet").subwallet + 1
+    key = bank.wallet(reference).public_key
+    bank.set_refund_address(reference, subwallet_address(key, next_one))
+    refill_stock(bank.client, at=timezone.now())
     bank.deposit(reference)
     bank.refund(reference)
 
