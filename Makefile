@@ -43,7 +43,7 @@ test-crash: install messages ## a process dies at every line that handles money:
 	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m slow
 
 test-money: install messages ## every way of money on the chain, planted faults, then MONEY_SECONDS (600) at random
-	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m thorough
+	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m "thorough and not slow"
 	$(MAKE) mutants
 	$(MAKE) random-money
 

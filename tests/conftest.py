@@ -37,6 +37,9 @@ from django.utils import translation  # noqa: E402
 from ops import checks  # noqa: E402
 from tests.database import Clone, Databases, pointed_to  # noqa: E402
 
+# nobody's password is guarded here, and a slow hash takes half a second for each operator
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
 
 def pytest_unconfigure() -> None:
     """Stop the worker's own services."""

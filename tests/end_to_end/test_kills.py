@@ -10,6 +10,8 @@ from sandbox.demo.people import PRICE_NANO, Market
 from sandbox.demo.stack import ROLES, STAND_INS, Stack
 from sandbox.demo.story import COMPLETED, Story
 
+pytestmark = pytest.mark.thorough
+
 SHARE_NANO = PRICE_NANO * 9 // 10
 SERVICES = ("postgres", "valkey", "kafka")
 VICTIMS = (*(role.name for role in ROLES), *STAND_INS, *SERVICES)

@@ -264,5 +264,7 @@ def test_a_refund_is_not_withdrawn(desk: Desk, bank: Bank) -> None:
         services.refund_escrow(reference=reference, actor=ACTOR, at=timezone.now())
 
     with nothing_changes():
-        answer = withdraw(sign_in(ADVERTISER_ID), bank.settlement(reference))
+        answer = withdraw(
+            sign_in(ADVERTISER_ID), bank.settlement(reference, Settlement.Kind.REFUND)
+        )
     assert code(answer) == (404, "NOT_FOUND")

@@ -16,6 +16,8 @@ from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.doomed import Doomed, NotKilled
 from tests.payments.lines import Line, line_of
 
+pytestmark = pytest.mark.thorough
+
 SENDING = {
     "after the lease": line_of(Executor.run, "for pk in leased"),
     "after the look at the chain": line_of(Executor._sign, "now = timezone.now()"),

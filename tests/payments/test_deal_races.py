@@ -22,6 +22,8 @@ from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import Line, before, line_of
 from tests.payments.threads import Meanwhile, elsewhere, together
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 Kind = Settlement.Kind
 

@@ -15,6 +15,8 @@ from payments.ton.client import TonClient
 from payments.ton.schema import ChainTransaction
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 FAR = 5
 

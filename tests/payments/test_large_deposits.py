@@ -16,6 +16,8 @@ from payments.operations import deposits as operations
 from payments.services import EscrowNotEmpty
 from tests.payments.bank import ACTOR, Bank
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 LARGE_NANO = 2_000 * TON
 

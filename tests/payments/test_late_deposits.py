@@ -23,6 +23,8 @@ from payments.ton.client import TonClient
 from payments.ton.schema import Shown
 from tests.payments.bank import ACTOR, PRICE_NANO, Bank
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 DUST_NANO = 10_000_000
 BACK = Settlement.Kind.LATE_DEPOSIT_REFUND

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
 from django.db.models import Sum
 
 from payments import ledger
 from payments.chart import DUST_WRITEOFF, NETWORK_FEES, PLATFORM_TREASURY
 from payments.models import Posting, Settlement
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
+
+pytestmark = pytest.mark.thorough
 
 TON = 1_000_000_000
 DAY_S = 24 * 3600

@@ -10,6 +10,8 @@ from payments.chart import DUST_WRITEOFF
 from payments.models import Settlement
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 DUST_NANO = 10_000_000
 TENTH_NANO = PRICE_NANO // 10

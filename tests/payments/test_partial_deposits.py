@@ -17,6 +17,8 @@ from tests.payments.contracts import deploy_refuser
 from tests.payments.lines import before, line_of
 from tests.payments.threads import Meanwhile, elsewhere
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 DAY_S = 24 * 3600
 BACK = Settlement.Kind.PARTIAL_DEPOSIT_REFUND

@@ -26,6 +26,8 @@ from tests.payments.lines import before, line_of
 from tests.payments.server import Sleeps
 from tests.payments.threads import elsewhere
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 
 

@@ -18,6 +18,8 @@ from tests.database import Clone
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.thorough
+
 StartReader = Callable[[], Child]
 
 

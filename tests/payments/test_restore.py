@@ -40,6 +40,8 @@ from tests.payments.contracts import deploy_refuser
 from tests.payments.lines import before, line_of
 from tests.payments.threads import Meanwhile
 
+pytestmark = pytest.mark.thorough
+
 SKIP = 30
 MISSING = {
     "chain_transactions_have_their_journals",

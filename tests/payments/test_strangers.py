@@ -20,6 +20,8 @@ from tests.environment import VARIABLES
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import transfer_with_opcode
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 JETTON_NOTICE = 0x7362D09C
 NFT_NOTICE = 0x05138D91

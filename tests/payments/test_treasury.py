@@ -21,6 +21,8 @@ from payments.settlements import TREASURY_REFERENCE
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 DUST_NANO = 10_000_000
 COMMISSION_NANO = PRICE_NANO - OWNER_SHARE_NANO

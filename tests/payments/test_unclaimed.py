@@ -16,6 +16,8 @@ from payments import unclaimed
 from payments.pause import PAUSE_KEY
 from tests.payments.bank import OWNER_ID, OWNER_SHARE_NANO, Bank
 
+pytestmark = pytest.mark.thorough
+
 
 def days_told() -> list[int]:
     """On which days the owner was told."""

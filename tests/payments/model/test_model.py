@@ -1,4 +1,4 @@
-"""Money at random. `make random-money` goes on for MONEY_SECONDS; MONEY_SEED plays one run again."""
+"""Money at random: `make random-money`, for MONEY_SECONDS; MONEY_SEED plays one run again."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def test_money_at_random(worlds: Worlds, process: int) -> None:
         try:
             play(worlds, tally, number, how, ends=ends)
         except BaseException as finding:
-            tally.findings.append(f"{finding!r:.2000}\nagain: MONEY_SEED={number} make random-money")
+            tally.findings.append(
+                f"{finding!r:.2000}\nagain: MONEY_SEED={number} make random-money"
+            )
             raise
         finally:
             tally.write()

@@ -24,6 +24,7 @@ from advertmarket.state import redis_state
 from payments import wallets
 from payments.models import Settlement
 from payments.operations import requests
+from payments.ton import api as ton_api
 from payments.ton import client as ton_client
 from payments.ton.client import TonClient
 from payments.wallets import refill_stock
@@ -64,6 +65,7 @@ class World:
         """What a new process has: nothing in memory."""
         self.bank.client.close()
         self.bank.client = TonClient()
+        self.bank.api = self.bank.make_api()
 
     def number(self) -> int:
         """Return a number that was not given out before."""
@@ -140,7 +142,7 @@ class Worlds:
             now = dt.datetime.fromtimestamp(chain.freeze_clock(), dt.UTC)
             clock = stack.enter_context(time_machine.travel(now, tick=False))
             stack.enter_context(override_settings(**_SETTINGS, TON_API_URL=url))
-            stack.enter_context(_replaced(ton_client, "time", SimpleNamespace(sleep=_do_not)))
+            stack.enter_context(_replaced(ton_api, "time", SimpleNamespace(sleep=_do_not)))
             stack.enter_context(_replaced(wallets, "STOCK", _STOCK))
             stack.callback(redis_state().flushall)
             world = World(chain, clock, self._doomed)

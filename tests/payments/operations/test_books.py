@@ -26,6 +26,8 @@ from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, PRICE_NANO, Bank
 from tests.payments.operations.desk import Desk, nothing_changes, treasury
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 ASKED = (OperatorRequest, AuditEntry)
 S = Settlement.State

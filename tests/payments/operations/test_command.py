@@ -8,9 +8,11 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
-from payments.models import OperatorRequest
+from payments.models import OperatorRequest, Settlement
 from tests.payments.bank import Bank
 from tests.payments.operations.desk import PASSWORD, Desk, about, nothing_changes
+
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +32,7 @@ def test_every_operation_is_listed_with_its_fields(capsys: pytest.CaptureFixture
     operate("list")
 
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 17
+    assert len(lines) == 19
     assert "settlement.hold  settlement_id nano  (second person: never)" in lines
 
 
@@ -59,7 +61,8 @@ def test_what_needs_two_is_listed_and_approved(
         operate("approve", str(request.pk), "--operator", "ann")
     operate("approve", str(request.pk), "--operator", "boris")
 
-    assert bank.settlement(settlement.reference).state == "CANCELLED"
+    refund = bank.settlement(settlement.reference, Settlement.Kind.REFUND)
+    assert refund.state == "CANCELLED"
     operate("requests")
     assert str(request.pk) in capsys.readouterr().out.splitlines()[0]
 

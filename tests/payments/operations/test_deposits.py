@@ -19,6 +19,8 @@ from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, Bank
 from tests.payments.operations.desk import Desk, nothing_changes
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 PRICE_NANO = 2_000 * TON
 ASKED = (OperatorRequest, AuditEntry)

@@ -21,6 +21,8 @@ from tests.payments.lines import before, line_of
 from tests.payments.operations.desk import Desk, about, hire
 from tests.payments.threads import Meanwhile, elsewhere, together
 
+pytestmark = pytest.mark.thorough
+
 S = Settlement.State
 AFTER_THE_LOOK = line_of(Executor._sign, "now = timezone.now()")
 BEFORE_THE_BROADCAST = line_of(Executor._broadcast, "self._client.send(")
@@ -53,7 +55,7 @@ def test_an_approval_that_waited_for_a_rejection_does_nothing(desk: Desk, bank: 
 
     with pytest.raises(RequestNotOpen):
         approving.result()
-    assert bank.settlement(settlement.reference).state == S.QUEUED
+    assert bank.settlement(settlement.reference, Settlement.Kind.REFUND).state == S.QUEUED
 
 
 @pytest.fixture
@@ -159,7 +161,9 @@ def test_a_payout_held_while_the_executor_looks_is_not_signed(desk: Desk, bank: 
 
 
 def test_a_payout_given_back_while_the_executor_looks_is_not_paid(desk: Desk, bank: Bank) -> None:
-    reference = bank.payout_due()
+    bank.set_payout_address()
+    reference = bank.addressless_escrow()
+    bank.release(reference)
     settlement = bank.settlement(reference)
 
     def give_back() -> None:

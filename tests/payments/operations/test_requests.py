@@ -40,6 +40,8 @@ def test_what_needs_a_second_person_is_written_down() -> None:
         "commission.set_tiers": FourEyes.ALWAYS,
         "deposit.approve": FourEyes.ABOVE_LIMIT,
         "deposit.reject": FourEyes.ABOVE_LIMIT,
+        "dispute.decide": FourEyes.ABOVE_LIMIT,
+        "dispute.open": FourEyes.NEVER,
         "journal.reverse": FourEyes.ALWAYS,
         "settlement.cancel_into_refund": FourEyes.ALWAYS,
         "settlement.change_destination": FourEyes.ALWAYS,

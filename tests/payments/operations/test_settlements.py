@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import functools
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,6 +18,7 @@ from advertmarket.messaging.models import OutboxMessage
 from advertmarket.ton_address import InvalidTonAddress, friendly_address
 from payments import ledger, services, unclaimed
 from payments.chart import DUST_WRITEOFF, PerDeal
+from payments.executor import Executor
 from payments.models import Escrow, OperatorRequest, Settlement, TonTransaction, Wallet
 from payments.operations.settlements import NotAsItStands, NotSeenOnChain
 from payments.settlements import NoSuchSettlement
@@ -25,7 +27,11 @@ from payments.wallets import OwnAddress
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
+from tests.payments.lines import before, line_of
 from tests.payments.operations.desk import Desk, nothing_changes, treasury
+from tests.payments.threads import elsewhere
+
+pytestmark = pytest.mark.thorough
 
 S = Settlement.State
 ASKED = (OperatorRequest, AuditEntry)
@@ -121,11 +127,12 @@ def test_holds_whose_reasons_begin_alike_are_all_told(desk: Desk, bank: Bank) ->
 
 
 def given_up(desk: Desk, bank: Bank) -> Settlement:
-    """A payout whose wallet was frozen when it was its turn; now it may sign again."""
+    """A payout whose wallet was frozen while the chain was asked; now it may sign again."""
     reference = bank.payout_due()
     subwallet = bank.wallet(reference).subwallet
-    desk.do("wallet.freeze", subwallet=subwallet)
-    bank.execute()
+    freeze = functools.partial(desk.do, "wallet.freeze", subwallet=subwallet)
+    with before(line_of(Executor._sign, "now = timezone.now()"), lambda: elsewhere(freeze)):
+        bank.execute()
     desk.do("wallet.unfreeze", subwallet=subwallet)
     assert bank.settlement(reference).state == S.NEEDS_OPERATOR
     return bank.settlement(reference)

@@ -17,6 +17,8 @@ from payments.selectors import commission_rate
 from payments.tiers import FALLBACK_RATE_BP
 from tests.payments.operations.desk import Desk, nothing_changes
 
+pytestmark = pytest.mark.thorough
+
 ASKED = (OperatorRequest, AuditEntry)
 
 

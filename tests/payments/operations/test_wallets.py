@@ -12,6 +12,8 @@ from payments.operations.wallets import NoSuchWallet, NotAsTheChainHasIt
 from tests.payments.bank import OWNER_SHARE_NANO, Bank
 from tests.payments.operations.desk import REASON, Desk, nothing_changes
 
+pytestmark = pytest.mark.thorough
+
 ASKED = (OperatorRequest, AuditEntry)
 TON = 1_000_000_000
 
@@ -24,7 +26,9 @@ def test_a_frozen_wallet_signs_nothing(desk: Desk, bank: Bank) -> None:
 
     assert bank.wallet(reference).frozen_reason == f"an operator: {REASON}"
     assert bank.attempts(reference) == []
-    assert bank.settlement(reference).state == Settlement.State.NEEDS_OPERATOR
+    settlement = bank.settlement(reference)
+    assert settlement.state == Settlement.State.QUEUED
+    assert settlement.waiting_for == f"the wallet is frozen: an operator: {REASON}"
 
 
 def test_a_wallet_that_agrees_with_the_chain_signs_again(desk: Desk, bank: Bank) -> None:
