@@ -299,6 +299,7 @@ def test_a_stopped_group_goes_on_after_a_restart(topic: Topic, group: str) -> No
     assert effects() == [(deal_id, 10)]
 
 
+@pytest.mark.thorough
 def test_partitions_are_handed_over_without_loss_or_repetition(topic: Topic, group: str) -> None:
     deals = list(deals_of_all_partitions(topic).values())
     rounds = itertools.count(1)
@@ -369,6 +370,7 @@ def test_sigterm_ends_the_process_even_without_a_broker(
     assert "finishing the records in hand" in child.output()
 
 
+@pytest.mark.thorough
 def test_a_killed_consumers_work_is_not_done_twice(
     topic: Topic, group: str, child_env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -390,6 +392,7 @@ def test_a_killed_consumers_work_is_not_done_twice(
     assert effects() == [(deal_id, 0), (deal_id, 1)]
 
 
+@pytest.mark.thorough
 def test_a_database_that_restarts_makes_no_dead_letter(
     topic: Topic, group: str, child_env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -437,6 +440,7 @@ def noted(services: Services) -> list[int]:
         return [n for (n,) in session.execute("SELECT number FROM test_effects ORDER BY id")]
 
 
+@pytest.mark.thorough
 def test_a_broker_that_hangs_is_waited_for(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, group: str, request: pytest.FixtureRequest
 ) -> None:

@@ -29,6 +29,8 @@ from payments.operations.settlements import NotSeenOnChain
 from tests.payments.bank import Bank
 from tests.payments.operations.desk import REASON, Desk, about, hire, nothing_changes
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 TIERS: dict[str, Any] = {"tiers": [{"min_nano": 0, "rate_bp": 700}]}
 
