@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from typing import IO, Any
+from uuid import uuid4
 
 import django
 import time_machine
@@ -30,15 +31,25 @@ from django.conf import settings  # noqa: E402
 from django.db import connections, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from accounts.models import TelegramUser  # noqa: E402
+from accounts.models import PayoutAddress, TelegramUser  # noqa: E402
 from advertmarket.actors import Actor  # noqa: E402
-from payments import deposits, pause, reader, services, tasks  # noqa: E402
+from payments import (  # noqa: E402
+    deposits,
+    executor,
+    pause,
+    reader,
+    services,
+    settlements,
+    tasks,
+    transfers,
+)
 from payments.executor import Executor  # noqa: E402
-from payments.models import Deposit, Escrow  # noqa: E402
+from payments.models import Deposit, Escrow, Settlement  # noqa: E402
 from payments.ton.client import TonClient, TonUnavailable  # noqa: E402
 from payments.ton.wallet import Signer  # noqa: E402
 from tests.payments.lines import Line, before, traced  # noqa: E402
 
+ACTOR = Actor.system("test")
 _signer_of = functools.cache(Signer)
 _signer_of(settings.TON_WALLET_MNEMONIC)  # what takes a tenth of a second is done once, here
 
@@ -56,39 +67,115 @@ def _read_until_asked_to_stop() -> None:
     reader.read_new_blocks(TonClient(), at_most=1000, should_stop=lambda: True)
 
 
+def _read_far_behind() -> None:
+    reader.FAR_BEHIND_BLOCKS = 1
+    _read()
+
+
+def _execute_with_little_gas() -> None:
+    for module in (executor, transfers):
+        vars(module).update(MAX_TOP_UP_NANO=1)
+    _execute()
+
+
 def _hear_of_deposits() -> None:
     for deposit_id in [*Deposit.objects.values_list("pk", flat=True), 0]:
         with transaction.atomic():
             deposits.apply_rule(deposit_id=deposit_id, at=timezone.now())
 
 
-def _release() -> None:
-    """End the deal that was opened last, in favour of the user who came last."""
-    escrow = Escrow.objects.latest("opened_at")
-    with transaction.atomic():
-        services.release_escrow(
-            reference=escrow.reference,
-            owner_id=TelegramUser.objects.latest("pk").pk,
-            owner_share_nano=escrow.price_nano * 9 // 10,
-            actor=Actor.system("test"),
+def _the_last_deal() -> Escrow:
+    return Escrow.objects.latest("opened_at")
+
+
+def _the_last_owner() -> int:
+    return PayoutAddress.objects.latest("changed_at").user_id
+
+
+def _open() -> None:
+    services.open_escrow(
+        reference=uuid4(),
+        price_nano=1_000_000_000,
+        payment_deadline_at=timezone.now() + dt.timedelta(days=1),
+        actor=ACTOR,
+        at=timezone.now(),
+    )
+
+
+def _give_refund_address() -> None:
+    with contextlib.suppress(services.EscrowNotEmpty):
+        services.set_refund_destination(
+            reference=_the_last_deal().reference,
+            user_id=TelegramUser.objects.latest("pk").pk,
+            address="0:" + "1" * 64,
+            comment="",
+            typed_by_hand=True,
+            actor=ACTOR,
             at=timezone.now(),
         )
 
 
+def _close() -> None:
+    with contextlib.suppress(services.EscrowNotEmpty, services.ChainBehind):
+        services.close_escrow(reference=_the_last_deal().reference, actor=ACTOR, at=timezone.now())
+
+
+def _release() -> None:
+    services.release_escrow(
+        reference=_the_last_deal().reference,
+        owner_id=_the_last_owner(),
+        owner_share_nano=_the_last_deal().price_nano * 9 // 10,
+        actor=ACTOR,
+        at=timezone.now(),
+    )
+
+
+def _refund() -> None:
+    services.refund_escrow(reference=_the_last_deal().reference, actor=ACTOR, at=timezone.now())
+
+
+def _split() -> None:
+    services.split_escrow(
+        reference=_the_last_deal().reference,
+        owner_id=_the_last_owner(),
+        owner_gross_nano=_the_last_deal().price_nano // 2,
+        commission_rate_bp=1_000,
+        actor=ACTOR,
+        at=timezone.now(),
+    )
+
+
+def _retry() -> None:
+    stopped = Settlement.objects.filter(state=Settlement.State.NEEDS_OPERATOR)
+    settlement = settlements.lock(stopped.latest("created_at").pk)
+    settlements.requeue(settlement=settlement, at=timezone.now())
+
+
 def _confirm_epoch() -> None:
-    with transaction.atomic():
-        pause.confirm_epoch(actor=Actor.system("test"), reason="test", at=timezone.now())
+    pause.confirm_epoch(actor=ACTOR, reason="test", at=timezone.now())
 
 
 ACTS: dict[str, Callable[[], None]] = {
     "execute": _execute,
     "read": _read,
     "read_until_asked_to_stop": _read_until_asked_to_stop,
+    "read_far_behind": _read_far_behind,
+    "execute_with_little_gas": _execute_with_little_gas,
     "hear_of_deposits": _hear_of_deposits,
     "apply_deposits": tasks.apply_deposits,
-    "release": _release,
-    "confirm_epoch": _confirm_epoch,
+    "return_stale_partials": tasks.return_stale_partials,
+    "sweep": tasks.sweep_commission,
+    "remind": tasks.remind,
+    "open": transaction.atomic(_open),
+    "give_refund_address": transaction.atomic(_give_refund_address),
+    "close": transaction.atomic(_close),
+    "release": transaction.atomic(_release),
+    "refund": transaction.atomic(_refund),
+    "split": transaction.atomic(_split),
+    "retry": transaction.atomic(_retry),
+    "confirm_epoch": transaction.atomic(_confirm_epoch),
 }
+"""What is done about a deal is done about the one that was opened last."""
 
 
 def _carry_out(order: dict[str, Any], answer: IO[bytes]) -> None:

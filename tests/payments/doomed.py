@@ -15,7 +15,13 @@ from django.db import connection
 from tests.payments.lines import Line
 from tests.payments.mothers import Mother
 
-_SETTINGS = ("TON_API_URL", "TON_API_RPS", "TON_WALLET_MNEMONIC", "TON_WALLET_PUBLIC_KEY")
+_SETTINGS = (
+    "TON_API_URL",
+    "TON_API_RPS",
+    "TON_WALLET_MNEMONIC",
+    "TON_WALLET_PUBLIC_KEY",
+    "SIGNING_LIMITS_NANO",
+)
 
 
 class NotKilled(Exception):

@@ -50,6 +50,14 @@ def executable_lines(module: ModuleType) -> set[Line]:
     return {Line(file, number) for number in _line_numbers(whole)}
 
 
+def lines_of(function: Callable[..., Any]) -> set[Line]:
+    """Return every line of a function that the interpreter can come to."""
+    function = inspect.unwrap(function)
+    file = inspect.getsourcefile(function)
+    assert file is not None
+    return {Line(file, number) for number in _line_numbers(function.__code__)}
+
+
 def _line_numbers(code: CodeType) -> Iterator[int]:
     if code.co_flags & inspect.CO_OPTIMIZED:  # a function's body, not a module's or a class's
         named = not code.co_name.startswith("<")
