@@ -25,7 +25,7 @@ def _paths(tests: tuple[str, ...]) -> tuple[str, ...]:
 
 _FRESH_SEQNO = (
     ("if sight.seqno > wallet.expected_seqno:", "if False:"),
-    ("if sight.seqno < wallet.expected_seqno:", "if False:"),
+    ("if sight.is_behind(wallet):", "if False:"),
     (
         "seqno=wallet.expected_seqno,\n            valid_until=int",
         "seqno=sight.seqno,\n            valid_until=int",
@@ -80,7 +80,7 @@ MUTATIONS = (
         "transfers",
         "available_nano - debts - quote_nano)",
         "available_nano - debts)",
-        "test_sweeps",
+        "test_treasury",
     ),
     _one(
         "send mode 128 takes along what arrives meanwhile",
@@ -103,7 +103,7 @@ MUTATIONS = (
         "deposits",
         "        _give_back_late(escrow, deposit, actor, at)\n",
         "",
-        "test_deposits",
+        "test_late_deposits",
     ),
     Mutation(
         "an empty answer is taken for an empty block",
@@ -166,8 +166,7 @@ MUTATIONS = (
         "booking",
         " and not message.is_jetton_notice",
         "",
-        "test_spam",
-        "test_deposits",
+        "test_strangers",
     ),
     _one(
         "what bounced is a deposit",
@@ -202,7 +201,7 @@ MUTATIONS = (
         "deposits",
         "funded = min(received, escrow.price_nano)",
         "funded = received",
-        "test_deposits",
+        "test_overpayments",
     ),
     _one(
         "commission of a split is taken on the advertiser's part too",
