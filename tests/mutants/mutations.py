@@ -136,7 +136,11 @@ MUTATIONS = (
     Mutation(
         "a restored backup pays again: neither freeze nor seqno stop it",
         "payments/executor.py",
-        (("if wallet.frozen_at is not None:", "if False:"), *_FRESH_SEQNO),
+        (
+            ("if settlement.wallet.frozen_at is not None:", "if False:"),
+            ("        if wallet.frozen_at is not None:", "        if False:"),
+            *_FRESH_SEQNO,
+        ),
         _paths(("test_restore",)),
     ),
     _one(
