@@ -19,6 +19,8 @@ from tests.payments.lines import Line, line_of
 
 from .market import LiveMarket, later, nothing_changes
 
+pytestmark = pytest.mark.thorough
+
 BEFORE_THE_ATTEMPT = line_of(Publisher._post_part, "with transaction.atomic()")
 BEFORE_THE_CALL = line_of(Publisher._post_part, "messages = calls.send(")
 BEFORE_THE_RECORD = line_of(Publisher._post_part, "self._record_posted(")

@@ -25,7 +25,7 @@ from tests.advertmarket.messaging.harness import (
 )
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.thorough]
 
 SETTLED = ("DELIVERED", None)
 

@@ -221,6 +221,7 @@ class Clock:
         return time.monotonic() + self.ahead_s
 
 
+@pytest.mark.thorough
 def test_a_record_that_fails_for_ten_minutes_pages_once(
     topic: Topic, group: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -470,6 +471,7 @@ def test_a_broker_that_hangs_is_waited_for(
     assert not DeadLetter.objects.exists()
 
 
+@pytest.mark.thorough
 def test_a_member_that_is_given_nothing_joins_anew(
     monkeypatch: pytest.MonkeyPatch, group: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,6 +18,8 @@ from tests.advertmarket.telegram.conftest import ANNA, Clock
 from tests.database import Clone
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.thorough
+
 _SEND = """
 import os
 from tests import environment

@@ -15,6 +15,8 @@ from tests.advertmarket.conftest import sign_in
 from tests.payments.bank import OWNER_SHARE_NANO, Bank
 from tests.payments.operations.desk import Desk, hire, nothing_changes
 
+pytestmark = pytest.mark.thorough
+
 TON = 1_000_000_000
 ASKED = (OperatorRequest, AuditEntry)
 
