@@ -10,7 +10,7 @@ OFFLINE := PROCESS_ROLE=build $(BIN)/python manage.py
 WITH_SERVICES := $(BIN)/python -m sandbox.services run --
 
 .DEFAULT_GOAL := help
-.PHONY: help install messages translations demo test test-crash test-money mutants random-money test-kafka check format lock
+.PHONY: help install messages translations demo test test-crash test-thorough test-money mutants random-money test-kafka check format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -42,10 +42,10 @@ test: install messages ## the tests, on embedded services
 test-crash: install messages ## a process dies at every line that handles money: many minutes
 	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m slow
 
-test-money: install messages ## every way of money on the chain, planted faults, then MONEY_SECONDS (600) at random
+test-thorough: install messages ## what takes seconds: every way of money on the chain, crashes, brokers that fail
 	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m "thorough and not slow"
-	$(MAKE) mutants
-	$(MAKE) random-money
+
+test-money: test-thorough mutants random-money ## every way of money, planted faults, MONEY_SECONDS (600) at random
 
 mutants: install messages ## plant faults in the handling of money: the tests must find each
 	$(WITH_SERVICES) $(BIN)/python -m tests.mutants
