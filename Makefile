@@ -52,7 +52,7 @@ mutants: install messages ## plant faults in the handling of money: the tests mu
 
 random-money: install messages ## money at random: MONEY_SECONDS (600) long, or MONEY_SEED again
 	rm -rf var/money
-	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m money; \
+	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m money tests/payments/model; \
 		failed=$$?; $(BIN)/python -m tests.payments.model.tally && exit $$failed
 
 test-kafka: install messages ## messages and one deal against a real Apache Kafka

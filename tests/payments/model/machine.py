@@ -134,10 +134,12 @@ class Money(RuleBasedStateMachine):
     worlds: ClassVar[Worlds]
     tally: ClassVar[Tally]
     ends: ClassVar[float] = math.inf
+    is_over: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
         if time.monotonic() > self.ends:
+            type(self).is_over = True
             raise TimeIsUp
         self.deals: list[Deal] = []
         self.moved = False
