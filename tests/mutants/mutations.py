@@ -124,14 +124,21 @@ MUTATIONS = (
         "        pass\n",
         "test_payouts",
     ),
-    _one(
+    Mutation(
         "released and refunded",
+        "payments/services.py",
+        (
+            ("if escrow.state not in (Escrow.State.FUNDED, or_decided):", "if False:"),
+            ("if escrow.state != Escrow.State.FUNDED and not", "if False and not"),
+        ),
+        _paths(("test_services", "test_refunds")),
+    ),
+    _one(
+        "released once more after operators gave it back",
         "services",
         "if escrow.state not in (Escrow.State.FUNDED, or_decided):",
         "if escrow.funded_nano is None:",
-        "test_services",
-        "test_refunds",
-        "test_races",
+        "operations/test_settlements",
     ),
     Mutation(
         "a restored backup pays again: neither freeze nor seqno stop it",

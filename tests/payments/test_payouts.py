@@ -8,11 +8,12 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from advertmarket.state import redis_state
-from payments import ledger
+from payments import executor, ledger
 from payments.chart import PerDeal
 from payments.executor import make_signer
 from payments.models import Settlement, TonTransaction, Wallet
 from payments.ton.wallet import new_mnemonic
+from payments.transfers import Plan
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 
@@ -148,6 +149,28 @@ def test_a_storm_of_429_delays_and_pays_once(bank: Bank) -> None:
 
     assert bank.owner_has() == OWNER_SHARE_NANO
     assert bank.attempts(reference) == ["CONFIRMED"]
+
+
+def test_a_message_that_lands_and_sends_nothing_pays_nobody(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In mode 3 the chain skips a transfer that the balance does not cover, and counts the seqno."""
+    bank.set_payout_address()
+    reference = bank.funded_escrow()
+    bank.release(reference, owner_share_nano=PRICE_NANO)
+    with monkeypatch.context() as overspend:
+        overspend.setattr(executor, "plan", lambda **_: Plan(PRICE_NANO))
+        bank.execute()
+
+    bank.read()
+
+    wallet = bank.wallet(reference)
+    assert bank.attempts(reference) == ["FAILED"]
+    assert bank.owner_received() == []
+    assert bank.settlement(reference).state == Settlement.State.QUEUED
+    assert ledger.balance(PerDeal.OWNER_PENDING.of(reference)) == PRICE_NANO
+    assert wallet.expected_seqno == 1
+    assert wallet.balance_nano == PRICE_NANO - bank.fees(wallet)
 
 
 # --- what anyone can do with a public message ---------------------------------------------------

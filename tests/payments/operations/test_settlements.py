@@ -22,6 +22,7 @@ from payments.executor import Executor
 from payments.models import Escrow, OperatorRequest, Settlement, TonTransaction, Wallet
 from payments.operations.settlements import NotAsItStands, NotSeenOnChain
 from payments.settlements import NoSuchSettlement
+from payments.services import EscrowNotFunded
 from payments.tasks import sweep_commission
 from payments.wallets import OwnAddress
 from sandbox.ton.wallets import Wallet as PersonsWallet
@@ -339,6 +340,16 @@ def test_an_unclaimed_payout_goes_back_to_the_advertiser_commission_and_all(
     assert bank.owner_has() == 0
     [settled] = OutboxMessage.objects.filter(event_type="ESCROW_SETTLED")
     assert settled.payload["outcome"] == "REFUNDED"
+
+
+def test_what_operators_gave_back_is_not_released_once_more(
+    desk: Desk, bank: Bank, advertiser: PersonsWallet
+) -> None:
+    reference = desk.funded_by(advertiser)
+    desk.on("settlement.cancel_into_refund", desk.unclaimed(reference))
+
+    with nothing_changes(), pytest.raises(EscrowNotFunded):
+        bank.release(reference)
 
 
 def test_a_bounced_payout_goes_back_less_what_its_way_cost(
