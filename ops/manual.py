@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from advertmarket.money import NANO_PER_TON
-from payments.chart import HUBS, MEANING, PerDeal, PerWallet
+from payments.books.chart import HUBS, MEANING, PerDeal, PerWallet
+from payments.books.journals import LEGS
 from payments.deposits import PARTIAL_FOR
-from payments.journals import LEGS
+from payments.sending.unclaimed import REMINDER_DAYS
 from payments.tiers import (
     AUTOMATIC_EXCESS_BP,
     DUST_NANO,
@@ -15,7 +16,6 @@ from payments.tiers import (
     FUNDING_TOLERANCE_NANO,
     REVIEW_ABOVE_NANO,
 )
-from payments.unclaimed import REMINDER_DAYS
 
 from .checks import Severity, all_checks
 

@@ -12,10 +12,11 @@ from advertmarket.api.fields import CamelSerializer, NanoField
 from advertmarket.api.paging import KeysetPage, PageRequest
 from advertmarket.api.views import ApiView, Data, command, query
 
-from . import own_money, withdrawals
+from . import own_money
 from .models import Settlement
 from .own_money import OwnTransfer, Summary
-from .waiting import Waiting
+from .sending import withdrawals
+from .sending.waiting import Waiting
 
 
 class SummarySerializer(CamelSerializer):

@@ -9,7 +9,7 @@ from advertmarket.wake import wake_after_commit
 
 from .deposits import apply_rule
 from .events import DepositSeen, SettlementDue
-from .settlements import EXECUTE
+from .sending.settlements import EXECUTE
 
 
 @consumes(DepositSeen, group="cg-deposit-watcher")

@@ -14,8 +14,9 @@ from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.messaging.outbox import publish
 
-from . import ledger, settlements
-from .chart import DUST_WRITEOFF, PerDeal
+from .books import ledger
+from .books.chart import DUST_WRITEOFF, PerDeal
+from .books.ledger import Line
 from .events import (
     DepositConfirmed,
     DepositLate,
@@ -23,8 +24,8 @@ from .events import (
     DepositOverpaid,
     DepositPartial,
 )
-from .ledger import Line
 from .models import ChainCursor, Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
+from .sending import settlements
 from .tiers import AUTOMATIC_EXCESS_BP, DUST_NANO, REVIEW_ABOVE_NANO, least_funding
 
 ACTOR = Actor.system("deposit-watcher")

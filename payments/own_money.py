@@ -11,9 +11,9 @@ from django.db.models import Prefetch, Q, QuerySet, Sum
 from advertmarket.api.paging import KeysetPage, PageRequest
 
 from .models import Escrow, Settlement, TonTransaction
-from .settlements import NoSuchSettlement
-from .transfers import REFUNDS
-from .waiting import Waiting, waiting_for
+from .sending.settlements import NoSuchSettlement
+from .sending.transfers import REFUNDS
+from .sending.waiting import Waiting, waiting_for
 
 _SHOWN = [Settlement.Kind.PAYOUT, *sorted(REFUNDS)]
 _PAYOUTS = Q(kind=Settlement.Kind.PAYOUT)

@@ -14,13 +14,13 @@ from django.db.models import Exists, OuterRef, Q
 
 from advertmarket.ton_address import friendly_address
 
-from . import settlements
-from .chart import PerDeal
+from .books.chart import PerDeal
+from .books.ledger import balance
 from .deposits import received_nano
-from .ledger import balance
 from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
+from .sending import settlements
+from .sending.waiting import Waiting, waiting_for
 from .tiers import FALLBACK_RATE_BP
-from .waiting import Waiting, waiting_for
 
 PAYOUT = Settlement.Kind.PAYOUT.value
 

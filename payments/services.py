@@ -15,12 +15,13 @@ from advertmarket.actors import Actor
 from advertmarket.db import constraints, requires_transaction
 from advertmarket.errors import Code, DomainError
 
-from . import ledger, settlements
-from .chart import PerDeal
+from .books import ledger
+from .books.chart import PerDeal
+from .books.ledger import Line
 from .deposits import pays_the_price, return_partial
-from .ledger import Line
 from .models import ChainCursor, Escrow, Journal, Settlement
-from .transfers import REFUND_FIELD
+from .sending import settlements
+from .sending.transfers import REFUND_FIELD
 from .wallets import NoWalletReady, OwnAddress, refuse_own, take_wallet
 
 __all__ = [

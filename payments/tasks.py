@@ -9,7 +9,6 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from . import unclaimed
 from .deposits import (
     apply_rule,
     ready_deposits,
@@ -17,8 +16,9 @@ from .deposits import (
     return_stale_partial,
     stale_partials,
 )
-from .executor import Executor, make_signer
-from .sweep import owe_sweep, sweepable
+from .sending import unclaimed
+from .sending.executor import Executor, make_signer
+from .sending.sweep import owe_sweep, sweepable
 from .ton import client
 from .ton.client import TonUnavailable
 from .ton.wallet import Signer

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 
-from .chart import EXTERNAL_TON
+from .books.chart import EXTERNAL_TON
 from .models import ChainCursor, Wallet
 from .ton import wallet as ton
 from .ton.api import TonApi

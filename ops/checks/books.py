@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from payments.ledger import Line, digest_of
+from payments.books.ledger import Line, digest_of
 from payments.models import Journal
 
 from . import Finding, Severity, check

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from django.utils import timezone
 
 from payments.models import Settlement
+from payments.sending.unclaimed import REMINDER_DAYS
 from payments.tiers import DUST_NANO
-from payments.unclaimed import REMINDER_DAYS
 
 from . import Finding, Severity, check
 from .query import rows

@@ -16,17 +16,13 @@ from advertmarket.db import constraints
 from advertmarket.errors import Code, DomainError
 from advertmarket.money import NANO_PER_TON
 from advertmarket.ton_address import parse_address
-from payments import ledger, services, settlements
-from payments.chart import (
-    DUST_WRITEOFF,
-    NETWORK_FEES,
-    PLATFORM_TREASURY,
-    Account,
-    PerWallet,
-)
-from payments.ledger import Line
+from payments import services
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF, NETWORK_FEES, PLATFORM_TREASURY, Account, PerWallet
+from payments.books.ledger import Line
 from payments.models import Journal, Settlement, Wallet
-from payments.settlements import TREASURY_REFERENCE
+from payments.sending import settlements
+from payments.sending.settlements import TREASURY_REFERENCE
 from payments.wallets import TREASURY, refuse_own
 
 from .registry import FourEyes, Nano, Number, Payload, operation

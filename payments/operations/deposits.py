@@ -10,11 +10,13 @@ from django.utils.translation import gettext_lazy as _
 from advertmarket.actors import Actor
 from advertmarket.errors import Code, DomainError
 from advertmarket.messaging.outbox import publish
-from payments import deposits, ledger, settlements
-from payments.chart import PerDeal
+from payments import deposits
+from payments.books import ledger
+from payments.books.chart import PerDeal
+from payments.books.ledger import Line
 from payments.events import DepositRejected
-from payments.ledger import Line
 from payments.models import Deposit, Escrow, Journal
+from payments.sending import settlements
 
 from .registry import FourEyes, Nano, Number, Payload, operation
 

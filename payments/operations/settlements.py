@@ -15,15 +15,17 @@ from advertmarket.actors import Actor
 from advertmarket.db import release_connection
 from advertmarket.errors import Code, DomainError
 from advertmarket.ton_address import parse_address
-from payments import ledger, services, settlements
-from payments.chart import PerDeal
-from payments.ledger import Line
+from payments import services
+from payments.books import ledger
+from payments.books.chart import PerDeal
+from payments.books.ledger import Line
 from payments.models import Escrow, Journal, Settlement, TonTransaction, Wallet
-from payments.receipts import receipt_of
-from payments.settlements import NoSuchSettlement
+from payments.sending import settlements
+from payments.sending.receipts import receipt_of
+from payments.sending.settlements import NoSuchSettlement
+from payments.sending.transfers import REFUNDS
 from payments.ton import client
 from payments.ton.schema import ChainTransaction, WalletState
-from payments.transfers import REFUNDS
 from payments.wallets import refuse_own
 
 from .registry import FourEyes, Nano, Payload, operation

@@ -35,13 +35,13 @@ _FRESH_SEQNO = (
 MUTATIONS = (
     Mutation(
         "a new attempt takes the seqno that a node shows",
-        "payments/executor.py",
+        "payments/sending/executor.py",
         _FRESH_SEQNO,
         _paths(("test_payouts", "test_races")),
     ),
     _one(
         "signed anew before the last one can land no more",
-        "executor",
+        "sending/executor",
         "cursor.block_at > attempt.valid_until_at + EXPIRY_MARGIN",
         "cursor.block_at > attempt.valid_until_at - VALIDITY",
         "test_payouts",
@@ -49,7 +49,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what landed is taken for sent, whatever it sent",
-        "payments/booking.py",
+        "payments/chain/booking.py",
         (
             (
                 "attempt.sent_nano = sent.value if sent else 0",
@@ -62,7 +62,7 @@ MUTATIONS = (
     ),
     _one(
         "own messages are known by their plain hash",
-        "booking",
+        "chain/booking",
         "hash_norm=tx.in_msg.hash_norm",
         "msg_hash=tx.in_msg.hash",
         "test_payouts",
@@ -70,14 +70,14 @@ MUTATIONS = (
     ),
     _one(
         "a refund sends what the wallet has",
-        "transfers",
+        "sending/transfers",
         "sent = min(owed, free_nano) - quote_nano",
         "sent = available_nano - quote_nano",
         "test_refunds",
     ),
     _one(
         "a sweep leaves nothing for its fee",
-        "transfers",
+        "sending/transfers",
         "available_nano - debts - quote_nano)",
         "available_nano - debts)",
         "test_treasury",
@@ -107,7 +107,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an empty answer is taken for an empty block",
-        "payments/reader.py",
+        "payments/chain/reader.py",
         (
             ("        if not own:\n", "        if seqno > head.seqno:\n"),
             (
@@ -119,7 +119,7 @@ MUTATIONS = (
     ),
     _one(
         "the expected seqno is not counted on",
-        "booking",
+        "chain/booking",
         "        wallet.expected_seqno += 1\n",
         "        pass\n",
         "test_payouts",
@@ -142,7 +142,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a restored backup pays again: neither freeze nor seqno stop it",
-        "payments/executor.py",
+        "payments/sending/executor.py",
         (
             ("if settlement.wallet.frozen_at is not None:", "if False:"),
             ("        if wallet.frozen_at is not None:", "        if False:"),
@@ -152,7 +152,7 @@ MUTATIONS = (
     ),
     _one(
         "the pause is not read before the broadcast",
-        "executor",
+        "sending/executor",
         "self._client.send(boc, refuse=refuse_if_paused)",
         "self._client.send(boc)",
         "test_payouts",
@@ -160,49 +160,49 @@ MUTATIONS = (
     ),
     _one(
         "a lost lease is not noticed",
-        "executor",
+        "sending/executor",
         "if settlement.lease_owner != self._lease:",
         "if False:",
         "test_races",
     ),
     _one(
         "every refund is written off as dust",
-        "transfers",
+        "sending/transfers",
         "if owed < quote_nano + DUST_NANO:",
         "if owed:",
         "test_refunds",
     ),
     _one(
         "a jetton notice is a deposit",
-        "booking",
+        "chain/booking",
         " and not message.is_jetton_notice",
         "",
         "test_strangers",
     ),
     _one(
         "what bounced is a deposit",
-        "booking",
+        "chain/booking",
         "    if message.bounced:\n        account",
         "    if False:\n        account",
         "test_bounces",
     ),
     _one(
         "confirmed although the recipient sent it back",
-        "executor",
+        "sending/executor",
         "if received.bounced_back:",
         "if False:",
         "test_bounces",
     ),
     _one(
         "the address may change while the chain is asked",
-        "executor",
+        "sending/executor",
         "if destination != destination_of(settlement, at=now):",
         "if False:",
         "test_races",
     ),
     _one(
         "limits count nothing",
-        "limits",
+        "sending/limits",
         "if (signed or 0) + sent_nano > most[name]:",
         "if False:",
         "test_limits",

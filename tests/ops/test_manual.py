@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ops.manual import PATH, document
-from payments.chart import DUST_WRITEOFF, HUBS, MEANING, PLATFORM_TREASURY, PerDeal, PerWallet
+from payments.books.chart import DUST_WRITEOFF, HUBS, MEANING, PLATFORM_TREASURY, PerDeal, PerWallet
 
 
 def test_the_document_is_that_of_the_code() -> None:

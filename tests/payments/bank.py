@@ -16,10 +16,13 @@ from django.utils import timezone
 from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.money import NANO_PER_TON
-from payments import deposits, ledger, pause, polling_reader, reader, services, sweep
-from payments.chart import PerDeal
-from payments.executor import Executor, make_signer
+from payments import deposits, services
+from payments.books import ledger
+from payments.books.chart import PerDeal
+from payments.chain import polling_reader, reader
 from payments.models import Escrow, Settlement, TonTransaction, Wallet
+from payments.sending import pause, sweep
+from payments.sending.executor import Executor, make_signer
 from payments.ton.api import TonApi
 from payments.ton.client import TonClient
 from payments.ton.client_v2 import TonClientV2

@@ -33,18 +33,11 @@ from django.utils import timezone  # noqa: E402
 
 from accounts.models import PayoutAddress, TelegramUser  # noqa: E402
 from advertmarket.actors import Actor  # noqa: E402
-from payments import (  # noqa: E402
-    deposits,
-    executor,
-    pause,
-    reader,
-    services,
-    settlements,
-    tasks,
-    transfers,
-)
-from payments.executor import Executor  # noqa: E402
+from payments import deposits, services, tasks  # noqa: E402
+from payments.chain import reader  # noqa: E402
 from payments.models import Deposit, Escrow, Settlement  # noqa: E402
+from payments.sending import executor, pause, settlements, transfers  # noqa: E402
+from payments.sending.executor import Executor  # noqa: E402
 from payments.ton.client import TonClient, TonUnavailable  # noqa: E402
 from payments.ton.wallet import Signer  # noqa: E402
 from tests.payments.lines import Line, before, traced  # noqa: E402

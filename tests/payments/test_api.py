@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from payments import services
 from payments.models import Settlement
+from payments.sending.waiting import Waiting
 from payments.ton import client as ton_client
-from payments.waiting import Waiting
 from payments.wallets import refill_stock
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.advertmarket.conftest import sign_in

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import ledger
-from payments.chart import PerDeal, PerWallet
-from payments.executor import Executor
+from payments.books import ledger
+from payments.books.chart import PerDeal, PerWallet
 from payments.models import Journal, Settlement
+from payments.sending.executor import Executor
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
 from tests.payments.lines import before, line_of

@@ -15,9 +15,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from ops import checks
-from payments import ledger, services, settlements
-from payments.chart import EXTERNAL_TON, PerDeal
-from payments.ledger import Line
+from payments import services
+from payments.books import ledger
+from payments.books.chart import EXTERNAL_TON, PerDeal
+from payments.books.ledger import Line
 from payments.models import (
     Deposit,
     Escrow,
@@ -27,6 +28,7 @@ from payments.models import (
     TonTransaction,
     Wallet,
 )
+from payments.sending import settlements
 from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
 
 pytestmark = pytest.mark.leaves_findings

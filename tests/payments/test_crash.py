@@ -8,10 +8,13 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from payments import booking, deposits, ledger, pause, reader
-from payments.chart import PerDeal
-from payments.executor import Executor
+from payments import deposits
+from payments.books import ledger
+from payments.books.chart import PerDeal
+from payments.chain import booking, reader
 from payments.models import Deposit, Escrow, PauseEpoch, Settlement, TonTransaction
+from payments.sending import pause
+from payments.sending.executor import Executor
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.doomed import Doomed, NotKilled
 from tests.payments.lines import Line, line_of

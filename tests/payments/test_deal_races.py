@@ -11,11 +11,14 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import selectors as accounts_selectors
-from payments import deposits, ledger, reader, services, sweep, transfers
-from payments.chart import PerDeal
-from payments.executor import Executor
-from payments.ledger import InsufficientFunds
+from payments import deposits, services
+from payments.books import ledger
+from payments.books.chart import PerDeal
+from payments.books.ledger import InsufficientFunds
+from payments.chain import reader
 from payments.models import ChainCursor, Deposit, Escrow, Settlement, TonTransaction
+from payments.sending import sweep, transfers
+from payments.sending.executor import Executor
 from payments.services import ChainBehind, EscrowNotEmpty, EscrowNotFunded
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank

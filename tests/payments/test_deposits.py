@@ -9,7 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import deposits, reader, selectors, services
+from payments import deposits, selectors, services
+from payments.chain import reader
 from payments.models import ChainCursor, Deposit, Escrow, Journal
 from tests.payments.bank import ACTOR, PRICE_NANO, Bank
 

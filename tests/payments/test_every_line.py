@@ -16,20 +16,11 @@ from _pytest.mark.structures import ParameterSet
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from payments import (
-    booking,
-    deposits,
-    executor,
-    limits,
-    reader,
-    services,
-    settlements,
-    sweep,
-    transfers,
-    unclaimed,
-)
-from payments.executor import Executor
+from payments import deposits, services
+from payments.chain import booking, reader
 from payments.models import TonTransaction
+from payments.sending import executor, limits, settlements, sweep, transfers, unclaimed
+from payments.sending.executor import Executor
 from tests.payments.bank import Bank
 from tests.payments.doomed import Doomed
 from tests.payments.lines import Line, executable_lines, line_of, lines_of

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from payments import reader
+from payments.chain import reader
 from payments.models import ChainCursor, Deposit, Escrow, Journal, TonTransaction, Wallet
 from payments.services import ChainBehind
 from payments.ton.client import TonClient

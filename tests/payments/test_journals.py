@@ -9,8 +9,8 @@ import pytest
 from django.db import transaction
 
 from advertmarket.actors import Actor
-from payments import ledger
-from payments.chart import (
+from payments.books import ledger
+from payments.books.chart import (
     DUST_WRITEOFF,
     EXTERNAL_TON,
     HUBS,
@@ -19,8 +19,8 @@ from payments.chart import (
     PerDeal,
     PerWallet,
 )
-from payments.journals import LEGS, allows
-from payments.ledger import Line
+from payments.books.journals import LEGS, allows
+from payments.books.ledger import Line
 from payments.models import Journal, Posting
 
 AT = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)

@@ -13,8 +13,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import ledger, reader
-from payments.chart import DUST_WRITEOFF
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF
+from payments.chain import reader
 from payments.models import ChainCursor, Deposit, Escrow, Journal, Settlement
 from payments.operations.books import AJournal, NotReversible, reverse
 from payments.operations.registry import Payload

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from advertmarket.actors import Actor
 from advertmarket.db import NoDatabaseTransaction
 from ops import checks
-from payments import ledger
-from payments.chart import NETWORK_FEES, Account, PerDeal
-from payments.ledger import InsufficientFunds, KeyReused, Line
+from payments.books import ledger
+from payments.books.chart import NETWORK_FEES, Account, PerDeal
+from payments.books.ledger import InsufficientFunds, KeyReused, Line
 from payments.models import AccountBalance, Journal, Posting
 from tests.database import Clone
 

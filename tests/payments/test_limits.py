@@ -8,8 +8,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import limits
 from payments.models import Settlement
+from payments.sending import limits
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import before, line_of
 from tests.payments.threads import Meanwhile, elsewhere

@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 from django.db.models import Sum
 
-from payments import ledger
-from payments.chart import DUST_WRITEOFF, NETWORK_FEES, PLATFORM_TREASURY
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF, NETWORK_FEES, PLATFORM_TREASURY
 from payments.models import Posting, Settlement
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import ledger
-from payments.chart import DUST_WRITEOFF
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF
 from payments.models import Settlement
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 

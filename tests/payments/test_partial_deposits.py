@@ -9,8 +9,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import deposits, ledger, reader, services
-from payments.chart import DUST_WRITEOFF
+from payments import deposits, services
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF
+from payments.chain import reader
 from payments.models import Deposit, Escrow, Journal, Settlement
 from tests.payments.bank import PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser

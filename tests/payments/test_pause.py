@@ -14,9 +14,9 @@ from accounts.models import Operator
 from advertmarket.actors import Actor
 from advertmarket.audit.models import AuditEntry
 from advertmarket.state import redis_state
-from payments import pause
 from payments.models import PauseEpoch
-from payments.pause import PayoutsPaused
+from payments.sending import pause
+from payments.sending.pause import PayoutsPaused
 from sandbox.process import LOOPBACK, free_port
 from tests.database import Clone
 from tests.redis_elsewhere import state_at

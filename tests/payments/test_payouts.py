@@ -8,12 +8,13 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from advertmarket.state import redis_state
-from payments import executor, ledger
-from payments.chart import PerDeal
-from payments.executor import make_signer
+from payments.books import ledger
+from payments.books.chart import PerDeal
 from payments.models import Settlement, TonTransaction, Wallet
+from payments.sending import executor
+from payments.sending.executor import make_signer
+from payments.sending.transfers import Plan
 from payments.ton.wallet import new_mnemonic
-from payments.transfers import Plan
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 
@@ -154,7 +155,7 @@ def test_a_storm_of_429_delays_and_pays_once(bank: Bank) -> None:
 def test_a_message_that_lands_and_sends_nothing_pays_nobody(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In mode 3 the chain skips a transfer that the balance does not cover, and counts the seqno."""
+    """In mode 3 a transfer that the balance does not cover is skipped, and its seqno counts."""
     bank.set_payout_address()
     reference = bank.funded_escrow()
     bank.release(reference, owner_share_nano=PRICE_NANO)

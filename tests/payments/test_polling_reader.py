@@ -10,11 +10,12 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from payments import ledger, wallets
-from payments.chart import PerDeal
+from payments import wallets
+from payments.books import ledger
+from payments.books.chart import PerDeal
+from payments.chain.polling_reader import poll_wallets
+from payments.chain.reader import read_new_blocks
 from payments.models import ChainCursor, Deposit, TonTransaction, Wallet
-from payments.polling_reader import poll_wallets
-from payments.reader import read_new_blocks
 from payments.ton import client_v2
 from payments.ton.api import TonUnavailable
 from payments.ton.client_v2 import TonClientV2

@@ -19,10 +19,10 @@ from django.db import (
 from django.utils import timezone
 
 from advertmarket.state import redis_state
-from payments import executor as executor_module
-from payments import ledger, reader, wallets
-from payments.chart import PerDeal
-from payments.executor import Executor
+from payments import wallets
+from payments.books import ledger
+from payments.books.chart import PerDeal
+from payments.chain import reader
 from payments.models import (
     ChainCursor,
     Deposit,
@@ -30,6 +30,8 @@ from payments.models import (
     TonTransaction,
     Wallet,
 )
+from payments.sending import executor as executor_module
+from payments.sending.executor import Executor
 from payments.ton.client import TonClient
 from payments.ton.schema import Shown
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank

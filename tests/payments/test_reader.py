@@ -11,8 +11,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from payments import booking, ledger, reader
-from payments.chart import NETWORK_FEES, PerDeal, PerWallet
+from payments.books import ledger
+from payments.books.chart import NETWORK_FEES, PerDeal, PerWallet
+from payments.chain import booking, reader
 from payments.models import ChainCursor, Deposit, Journal, Posting, TonTransaction, Wallet
 from payments.ton import client as client_module
 from payments.ton.client import TonClient, TonUnavailable

@@ -8,10 +8,12 @@ import pytest
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import executor, ledger, selectors, transfers
-from payments.chart import DUST_WRITEOFF, PerWallet
-from payments.executor import Executor
+from payments import selectors
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF, PerWallet
 from payments.models import Settlement, Wallet
+from payments.sending import executor, transfers
+from payments.sending.executor import Executor
 from payments.services import EscrowNotFunded, SplitNotPossible
 from payments.ton.client import TonClient
 from payments.ton.wallet import FeeQuestion, subwallet_address

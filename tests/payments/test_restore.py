@@ -22,16 +22,19 @@ from advertmarket.audit.models import AuditEntry
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.money import NANO_PER_TON
 from ops import checks
-from payments import adoption, ledger, pause, selectors, services, tasks
-from payments.chart import PLATFORM_TREASURY, PerDeal, PerWallet
-from payments.executor import Executor
+from payments import selectors, services, tasks
+from payments.books import ledger
+from payments.books.chart import PLATFORM_TREASURY, PerDeal, PerWallet
+from payments.chain import adoption
 from payments.models import Escrow, Journal, PauseEpoch, Settlement, TonTransaction, Wallet
 from payments.operations.books import AnAmount, withdraw
 from payments.operations.settlements import ADestination, change_destination
 from payments.operations.wallets import AWallet, unfreeze
-from payments.receipts import receipt_of
+from payments.sending import pause
+from payments.sending.executor import Executor
+from payments.sending.receipts import receipt_of
+from payments.sending.transfers import MOST_QUOTED_NANO
 from payments.ton import client
-from payments.transfers import MOST_QUOTED_NANO
 from payments.wallets import TREASURY, refill_stock
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.database import Databases, pointed_to

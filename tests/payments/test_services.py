@@ -16,11 +16,13 @@ from accounts.services import AddressNotProved
 from advertmarket.db import NoDatabaseTransaction
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.ton_address import InvalidTonAddress, friendly_address
-from payments import ledger, selectors, services, transfers
-from payments.chart import PerDeal
-from payments.ledger import KeyReused
+from payments import selectors, services
+from payments.books import ledger
+from payments.books.chart import PerDeal
+from payments.books.ledger import KeyReused
 from payments.models import CommissionTier, Escrow, Settlement
 from payments.selectors import Outcome
+from payments.sending import transfers
 from payments.services import EscrowNotEmpty, EscrowNotFunded
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from pytoniq_core import begin_cell
 
-from payments import ledger
-from payments.chart import DUST_WRITEOFF, PerWallet
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF, PerWallet
 from payments.models import Deposit, Escrow, Settlement, TonTransaction, Wallet
 from payments.ton import client as client_module
 from payments.ton.wallet import subwallet_address

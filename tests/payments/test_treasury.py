@@ -12,12 +12,13 @@ from pytest_django.fixtures import Settings
 
 from accounts.selectors import Destination
 from advertmarket.messaging.models import OutboxMessage
-from payments import executor as executor_module
-from payments import ledger, settlements
-from payments.chart import IN_TRANSIT, PLATFORM_TREASURY, PerWallet
+from payments.books import ledger
+from payments.books.chart import IN_TRANSIT, PLATFORM_TREASURY, PerWallet
 from payments.models import Journal, Posting, Settlement
 from payments.operations import books
-from payments.settlements import TREASURY_REFERENCE
+from payments.sending import executor as executor_module
+from payments.sending import settlements
+from payments.sending.settlements import TREASURY_REFERENCE
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.state import redis_state
-from payments import unclaimed
-from payments.pause import PAUSE_KEY
+from payments.sending import unclaimed
+from payments.sending.pause import PAUSE_KEY
 from tests.payments.bank import OWNER_ID, OWNER_SHARE_NANO, Bank
 
 pytestmark = pytest.mark.thorough

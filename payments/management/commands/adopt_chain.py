@@ -11,11 +11,11 @@ from django.utils import timezone
 
 from advertmarket.actors import Actor
 from advertmarket.errors import DomainError
-from payments import adoption
+from payments.chain import adoption
 from payments.management.operators import active_operator
 from payments.models import TonTransaction
-from payments.pause import SecondOperatorNeeded, require_two
-from payments.receipts import receipt_of
+from payments.sending.pause import SecondOperatorNeeded, require_two
+from payments.sending.receipts import receipt_of
 from payments.ton import client
 from payments.ton.client import TonUnavailable
 from payments.ton.schema import ChainTransaction

@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from payments import pause
 from payments.restore import after_restore
+from payments.sending import pause
 
 
 class Command(BaseCommand):

@@ -10,9 +10,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.actors import Actor
-from payments import pause
 from payments.management.operators import active_operator
 from payments.models import PauseEpoch
+from payments.sending import pause
 
 
 class Command(BaseCommand):

@@ -13,8 +13,8 @@ from django.db import close_old_connections
 
 from advertmarket.process import begin
 from advertmarket.wake import wake_after_commit
-from payments.polling_reader import poll_wallets
-from payments.reader import read_new_blocks
+from payments.chain.polling_reader import poll_wallets
+from payments.chain.reader import read_new_blocks
 from payments.tasks import apply_deposits
 from payments.ton import client
 from payments.ton.api import TonUnavailable

@@ -10,8 +10,8 @@ from ops import checks
 from ops.checks.query import rows
 from payments import services
 from payments.models import Deposit, Escrow, Settlement, TonTransaction, Wallet
-from payments.pause import PAUSE_KEY
-from payments.transfers import REFUNDS
+from payments.sending.pause import PAUSE_KEY
+from payments.sending.transfers import REFUNDS
 
 from . import acts, invariants
 from .expected import MOST_WITHHELD_NANO, TON, Deal

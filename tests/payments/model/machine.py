@@ -19,21 +19,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from accounts import services as accounts
 from advertmarket.errors import DomainError
 from advertmarket.state import redis_state
-from payments import (
-    booking,
-    deposits,
-    executor,
-    ledger,
-    reader,
-    selectors,
-    services,
-    settlements,
-    transfers,
-)
-from payments.executor import Executor
-from payments.ledger import InsufficientFunds, KeyReused
+from payments import deposits, selectors, services
+from payments.books import ledger
+from payments.books.ledger import InsufficientFunds, KeyReused
+from payments.chain import booking, reader
 from payments.models import Deposit, Journal, Settlement, Wallet
-from payments.pause import PAUSE_KEY
+from payments.sending import executor, settlements, transfers
+from payments.sending.executor import Executor
+from payments.sending.pause import PAUSE_KEY
 from payments.ton.client import TonClient, TonUnavailable
 from payments.wallets import NoWalletReady
 from tests.payments.bank import ACTOR

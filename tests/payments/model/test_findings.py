@@ -11,14 +11,15 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import deposits, ledger, services
-from payments.chart import DUST_WRITEOFF, PerDeal
-from payments.executor import Executor
+from payments import deposits, services
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF, PerDeal
 from payments.models import CommissionTier, Escrow, Journal, Settlement
 from payments.operations.books import AJournal, NotReversible, reverse
 from payments.operations.registry import Payload
 from payments.operations.settlements import ASettlement, cancel_into_refund, write_off
 from payments.operations.tiers import Tier, Tiers, set_tiers
+from payments.sending.executor import Executor
 from payments.ton.schema import WalletState
 from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import before, line_of

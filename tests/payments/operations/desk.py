@@ -18,8 +18,8 @@ from advertmarket.actors import Actor
 from advertmarket.audit.models import AuditEntry
 from advertmarket.messaging.models import OutboxMessage
 from payments import services
-from payments.chart import PLATFORM_TREASURY
-from payments.ledger import balance
+from payments.books.chart import PLATFORM_TREASURY
+from payments.books.ledger import balance
 from payments.models import (
     CommissionTier,
     Deposit,

@@ -10,9 +10,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.audit.models import AuditEntry
-from payments import ledger, services
-from payments.chart import DUST_WRITEOFF, PLATFORM_TREASURY, PerDeal, PerWallet
-from payments.ledger import InsufficientFunds, KeyReused
+from payments import services
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF, PLATFORM_TREASURY, PerDeal, PerWallet
+from payments.books.ledger import InsufficientFunds, KeyReused
 from payments.models import Journal, OperatorRequest, Settlement
 from payments.operations.books import (
     NoColdAddress,

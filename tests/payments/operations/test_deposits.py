@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from advertmarket.audit.models import AuditEntry
 from advertmarket.messaging.models import OutboxMessage
-from payments import ledger, services
-from payments.chart import PerDeal
+from payments import services
+from payments.books import ledger
+from payments.books.chart import PerDeal
 from payments.models import ChainCursor, Deposit, Escrow, OperatorRequest, Settlement
 from payments.operations.deposits import NotInReview
 from sandbox.ton.wallets import Wallet as PersonsWallet

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import ledger
-from payments import settlements as owed
-from payments.chart import PerDeal
-from payments.executor import Executor
+from payments.books import ledger
+from payments.books.chart import PerDeal
 from payments.models import CommissionTier, Deposit, OperatorRequest, Settlement, TonTransaction
 from payments.operations import requests, settlements, tiers
 from payments.operations.requests import RequestNotOpen
 from payments.operations.settlements import NotAsItStands
-from payments.transfers import NeedsGas
+from payments.sending import settlements as owed
+from payments.sending.executor import Executor
+from payments.sending.transfers import NeedsGas
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import before, line_of
 from tests.payments.operations.desk import Desk, about, hire
@@ -261,7 +261,7 @@ def out_of_gas(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Settlement:
     def lacks(**_: object) -> None:
         raise NeedsGas(10**9)
 
-    monkeypatch.setattr("payments.executor.plan", lacks)
+    monkeypatch.setattr("payments.sending.executor.plan", lacks)
     return bank.settlement(reference)
 
 

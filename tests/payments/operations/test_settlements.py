@@ -16,12 +16,14 @@ from accounts.services import CommentTooLong
 from advertmarket.audit.models import AuditEntry
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.ton_address import InvalidTonAddress, friendly_address
-from payments import ledger, services, unclaimed
-from payments.chart import DUST_WRITEOFF, PerDeal
-from payments.executor import Executor
+from payments import services
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF, PerDeal
 from payments.models import Escrow, OperatorRequest, Settlement, TonTransaction, Wallet
 from payments.operations.settlements import NotAsItStands, NotSeenOnChain
-from payments.settlements import NoSuchSettlement
+from payments.sending import unclaimed
+from payments.sending.executor import Executor
+from payments.sending.settlements import NoSuchSettlement
 from payments.services import EscrowNotFunded
 from payments.tasks import sweep_commission
 from payments.wallets import OwnAddress

@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from payments import executor
 from payments.models import ChainCursor, Settlement, TonTransaction, Wallet
+from payments.sending import executor
+from payments.sending.transfers import Plan
 from payments.ton import wallet as ton_wallet
-from payments.transfers import Plan
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import PRICE_NANO
 from tests.payments.contracts import deploy_refuser, transfer_with_opcode

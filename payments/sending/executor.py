@@ -21,14 +21,15 @@ from django.utils import timezone
 
 from accounts.selectors import Destination
 from advertmarket.actors import Actor
+from payments.models import ChainCursor, Settlement, TonTransaction, Wallet
+from payments.ton.api import TonApi, TonUnavailable
+from payments.ton.wallet import FeeQuestion, Signer, fee_question
+from payments.wallets import TREASURY, freeze
 
 from . import settlements, unclaimed
 from .limits import check_limits
-from .models import ChainCursor, Settlement, TonTransaction, Wallet
 from .pause import PayoutsPaused, refuse_if_paused
 from .receipts import receipt_of
-from .ton.api import TonApi, TonUnavailable
-from .ton.wallet import FeeQuestion, Signer, fee_question
 from .transfers import (
     LATER,
     MAX_TOP_UP_NANO,
@@ -43,7 +44,6 @@ from .transfers import (
     plan,
     refuse_if_empty,
 )
-from .wallets import TREASURY, freeze
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.messaging.outbox import publish
 from advertmarket.wake import wake_after_commit
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF
+from payments.books.ledger import Line
+from payments.events import EscrowSettled, SettlementConfirmed, SettlementDue, SettlementStuck
+from payments.models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
 
-from . import ledger
-from .chart import DUST_WRITEOFF
-from .events import EscrowSettled, SettlementConfirmed, SettlementDue, SettlementStuck
-from .ledger import Line
-from .models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
 from .transfers import REFUNDS, source_of
 
 EXECUTE = "payments.tasks.execute_settlements"

@@ -13,9 +13,9 @@ from accounts.selectors import payout_address
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
+from payments.models import Settlement, TonTransaction
 
 from . import settlements
-from .models import Settlement, TonTransaction
 from .settlements import NoSuchSettlement
 from .waiting import Waiting, waiting_for
 

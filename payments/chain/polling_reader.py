@@ -24,13 +24,14 @@ from collections.abc import Callable
 from django.db import transaction
 from django.utils import timezone
 
+from payments.models import ChainCursor, Wallet
+from payments.ton.api import TonUnavailable
+from payments.ton.client_v2 import TonClientV2
+from payments.ton.schema import Block
+from payments.wallets import freeze
+
 from .booking import MissingLink
-from .models import ChainCursor, Wallet
 from .reader import book_all, note_head, place_cursor
-from .ton.api import TonUnavailable
-from .ton.client_v2 import TonClientV2
-from .ton.schema import Block
-from .wallets import freeze
 
 logger = logging.getLogger(__name__)
 

@@ -8,14 +8,14 @@ from uuid import UUID
 from django.db import connection
 
 from advertmarket.db import requires_transaction
+from payments.books.chart import DEBTS, PerDeal
+from payments.books.ledger import balance
+from payments.models import Settlement, Wallet
+from payments.services import lock_escrow
+from payments.tiers import DUST_NANO
+from payments.wallets import TREASURY
 
 from . import settlements
-from .chart import DEBTS, PerDeal
-from .ledger import balance
-from .models import Settlement, Wallet
-from .services import lock_escrow
-from .tiers import DUST_NANO
-from .wallets import TREASURY
 
 _SWEEPABLE = """
 SELECT escrow.reference FROM escrows escrow

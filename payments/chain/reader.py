@@ -16,12 +16,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from advertmarket.db import requires_transaction
+from payments.models import ChainCursor, Escrow, Settlement, Wallet
+from payments.ton.api import TonUnavailable
+from payments.ton.client import TonClient
+from payments.ton.schema import MASTERCHAIN_PREFIX, Block, ChainTransaction, Shown
 
 from .booking import MissingLink, book
-from .models import ChainCursor, Escrow, Settlement, Wallet
-from .ton.api import TonUnavailable
-from .ton.client import TonClient
-from .ton.schema import MASTERCHAIN_PREFIX, Block, ChainTransaction, Shown
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,7 @@ from advertmarket.audit import services as audit
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.state import redis_state
-
-from .models import PauseEpoch
+from payments.models import PauseEpoch
 
 PAUSE_KEY = "system:pause_payouts"
 EPOCH_KEY = "system:epoch"

@@ -15,12 +15,11 @@ from accounts.selectors import (
     stored_destination,
 )
 from advertmarket.money import NANO_PER_TON
-
-from .chart import DEBTS, IN_TRANSIT, PLATFORM_TREASURY, Account, PerDeal, PerWallet
-from .ledger import balance
-from .models import Escrow, Settlement, Wallet
-from .tiers import DUST_NANO
-from .wallets import TREASURY
+from payments.books.chart import DEBTS, IN_TRANSIT, PLATFORM_TREASURY, Account, PerDeal, PerWallet
+from payments.books.ledger import balance
+from payments.models import Escrow, Settlement, Wallet
+from payments.tiers import DUST_NANO
+from payments.wallets import TREASURY
 
 _K = Settlement.Kind
 

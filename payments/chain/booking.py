@@ -11,9 +11,8 @@ import datetime as dt
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.messaging.outbox import publish
-
-from . import ledger, settlements
-from .chart import (
+from payments.books import ledger
+from payments.books.chart import (
     EXTERNAL_TON,
     IN_TRANSIT,
     NETWORK_FEES,
@@ -22,13 +21,14 @@ from .chart import (
     PerDeal,
     PerWallet,
 )
-from .events import DepositSeen
-from .ledger import Line
-from .models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
-from .tiers import confirmations_needed
-from .ton.schema import ChainTransaction, Message
-from .transfers import REFUNDS, source_of
-from .wallets import freeze
+from payments.books.ledger import Line
+from payments.events import DepositSeen
+from payments.models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
+from payments.sending import settlements
+from payments.sending.transfers import REFUNDS, source_of
+from payments.tiers import confirmations_needed
+from payments.ton.schema import ChainTransaction, Message
+from payments.wallets import freeze
 
 ACTOR = Actor.system("chain-reader")
 

@@ -14,10 +14,10 @@ from django.db.models import Q
 from accounts.selectors import payout_address
 from advertmarket.db import requires_transaction
 from advertmarket.messaging.outbox import publish
+from payments.events import PayoutUnclaimed
+from payments.models import Settlement
 
 from . import settlements
-from .events import PayoutUnclaimed
-from .models import Settlement
 
 REMINDER_DAYS = (7, 14, 21, 30)
 _BATCH = 100

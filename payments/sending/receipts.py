@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .models import TonTransaction
-from .ton.api import TonApi
-from .ton.schema import ChainTransaction
+from payments.models import TonTransaction
+from payments.ton.api import TonApi
+from payments.ton.schema import ChainTransaction
 
 
 def receipt_of(sent: TonTransaction, client: TonApi) -> ChainTransaction | None:

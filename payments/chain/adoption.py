@@ -18,16 +18,16 @@ from advertmarket.audit import services as audit
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.ton_address import parse_address
+from payments.books.chart import PLATFORM_TREASURY, PerDeal, PerWallet
+from payments.books.ledger import balance
+from payments.models import Deposit, Escrow, Journal, Posting, Settlement, TonTransaction, Wallet
+from payments.sending import settlements
+from payments.sending.settlements import TREASURY_REFERENCE
+from payments.sending.transfers import MOST_QUOTED_NANO, REFUNDS, NotNow, destination_of
+from payments.ton.schema import ChainTransaction
+from payments.wallets import TREASURY
 
-from . import settlements
 from .booking import owe_again, post_sent
-from .chart import PLATFORM_TREASURY, PerDeal, PerWallet
-from .ledger import balance
-from .models import Deposit, Escrow, Journal, Posting, Settlement, TonTransaction, Wallet
-from .settlements import TREASURY_REFERENCE
-from .ton.schema import ChainTransaction
-from .transfers import MOST_QUOTED_NANO, REFUNDS, NotNow, destination_of
-from .wallets import TREASURY
 
 _K = Settlement.Kind
 _S = TonTransaction.State

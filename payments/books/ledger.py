@@ -17,10 +17,10 @@ from advertmarket.actors import Actor
 from advertmarket.correlation import current
 from advertmarket.db import constraints, requires_transaction
 from advertmarket.errors import Code, DomainError
+from payments.models import AccountBalance, Journal, Posting
 
 from .chart import EXTERNAL_TON, HUBS, Account
 from .journals import allows
-from .models import AccountBalance, Journal, Posting
 
 
 class InsufficientFunds(DomainError):

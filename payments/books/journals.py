@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from payments.models import Journal
+
 from .chart import (
     DUST_WRITEOFF,
     EXTERNAL_TON,
@@ -18,7 +20,6 @@ from .chart import (
     PerDeal,
     PerWallet,
 )
-from .models import Journal
 
 _K, _D, _W = Journal.Kind, PerDeal, PerWallet
 _GIVEN_BACK = (_D.REFUND_PENDING, _D.OVERPAYMENT, _D.LATE_DEPOSIT, _D.PARTIAL_DEPOSIT)

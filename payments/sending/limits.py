@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db.models import Sum
 
 from advertmarket.db import hold_name, requires_transaction
+from payments.models import Settlement, TonTransaction
 
-from .models import Settlement, TonTransaction
 from .transfers import BETWEEN_OWN_WALLETS, DECIDED, DEPOSITS_BACK, MUCH_LATER, NotNow
 
 _WINDOWS = (("hour", dt.timedelta(hours=1)), ("day", dt.timedelta(days=1)))

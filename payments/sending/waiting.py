@@ -8,8 +8,9 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from payments.models import Settlement
+
 from . import settlements
-from .models import Settlement
 
 _S = Settlement.State
 
