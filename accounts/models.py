@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import F, Q
 
 
 class Operator(AbstractUser):
-    """A person of the back office. Telegram users are another model and never sign in there."""
+    """A person of the back office. Telegram users are another model and never sign in there.
+
+    Alarms go to the chat `telegram_id`, and commands to the bot from there are the operator's.
+    """
+
+    telegram_id = models.BigIntegerField(null=True, unique=True)
+    language = models.CharField(max_length=2, default="ru")
 
     class Meta(AbstractUser.Meta):
         db_table = "operators"
         verbose_name = "operator"
         verbose_name_plural = "operators"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(telegram_id__gt=0), name="operator_telegram_id_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(language__in=["ru", "en"]), name="operator_language_known"
+            ),
+        ]
 
 
 class WrongPasswords(models.Model):

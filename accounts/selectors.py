@@ -218,6 +218,42 @@ def stored_destination(*, user_id: int, field: str) -> Destination | None:
     return Destination(value["address"], value["comment"]) if value else None
 
 
+@dataclass(frozen=True)
+class OperatorView:
+    """An operator, for other apps; `telegram_id` is where alarms go, if they said."""
+
+    id: int
+    username: str
+    telegram_id: int | None
+    language: str
+
+
+def operator_of_chat(telegram_id: int) -> OperatorView | None:
+    """Return the active operator whose Telegram account this is."""
+    return _view_operator(Operator.objects.filter(telegram_id=telegram_id, is_active=True).first())
+
+
+def get_operator(operator_id: int) -> OperatorView | None:
+    """Return an active operator."""
+    return _view_operator(Operator.objects.filter(pk=operator_id, is_active=True).first())
+
+
+def operator_named(username: str) -> OperatorView | None:
+    """Return the active operator of this name."""
+    return _view_operator(Operator.objects.filter(username=username, is_active=True).first())
+
+
+def _view_operator(operator: Operator | None) -> OperatorView | None:
+    if operator is None:
+        return None
+    return OperatorView(
+        id=operator.pk,
+        username=operator.username,
+        telegram_id=operator.telegram_id,
+        language=operator.language,
+    )
+
+
 def operator_may(operator_id: int, permission: str) -> bool:
     """Return whether an active operator has a permission, such as "payments.operate_money"."""
     operator = Operator.objects.filter(pk=operator_id, is_active=True).first()

@@ -68,6 +68,19 @@ class UnknownLanguage(DomainError):
     message = _("“{language}” is not a language of this product.")
 
 
+class ChatTaken(DomainError):
+    """The Telegram account is another operator's."""
+
+    message = _("Telegram account {telegram_id} is another operator's.")
+
+
+class NoSuchOperator(DomainError):
+    """No operator has this name."""
+
+    code: ClassVar[Code] = Code.NOT_FOUND
+    message = _("There is no operator {username}.")
+
+
 class OperatorExists(DomainError):
     """An operator has this name."""
 
@@ -337,6 +350,34 @@ def create_operator(
         at=at,
     )
     return operator.pk
+
+
+@requires_transaction
+def link_operator(
+    *, username: str, telegram_id: int, language: str, actor: Actor, at: datetime
+) -> None:
+    """Have an operator's alarms sent to a Telegram account, which may then command the bot.
+
+    Raises:
+        NoSuchOperator: nobody has this name.
+        ChatTaken: the account is another operator's.
+    """
+    operator = Operator.objects.select_for_update().filter(username=username).first()
+    if operator is None:
+        raise NoSuchOperator(username=username)
+    before = {"telegram_id": operator.telegram_id, "language": operator.language}
+    operator.telegram_id, operator.language = telegram_id, language
+    with constraints({"operators_telegram_id_key": ChatTaken(telegram_id=telegram_id)}):
+        operator.save(update_fields=["telegram_id", "language"])
+    audit.record(
+        actor=actor,
+        action="link_operator",
+        object_type="operator",
+        object_id=str(operator.pk),
+        before=before,
+        after={"telegram_id": telegram_id, "language": language},
+        at=at,
+    )
 
 
 @requires_transaction

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 
+from accounts.selectors import operator_named
 from advertmarket.actors import Actor
 
 
@@ -14,7 +14,7 @@ def active_operator(username: str) -> Actor:
     Raises:
         CommandError: there is none, or no active one.
     """
-    operator = get_user_model().objects.filter(username=username, is_active=True).first()
+    operator = operator_named(username)
     if operator is None:
         raise CommandError(f"there is no active operator {username}")
-    return Actor.operator(operator.pk)
+    return Actor.operator(operator.id)

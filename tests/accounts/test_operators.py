@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.models import Operator
+from accounts.selectors import operator_of_chat
 from advertmarket.audit.models import AuditEntry
 
 PASSWORD = "correct horse battery staple"
@@ -54,6 +55,49 @@ def test_a_weak_password_is_refused(monkeypatch: pytest.MonkeyPatch, weak: str) 
     with pytest.raises(CommandError):
         create()
     assert not Operator.objects.exists()
+
+
+def link(username: str, telegram_id: int) -> None:
+    call_command("link_operator", username, str(telegram_id), "--language", "en", verbosity=0)
+
+
+def test_an_operator_is_found_by_their_telegram_account() -> None:
+    create()
+    link("olga", 4711)
+
+    olga = operator_of_chat(4711)
+    assert olga is not None
+    assert (olga.username, olga.telegram_id, olga.language) == ("olga", 4711, "en")
+    entry = AuditEntry.objects.get(action="link_operator")
+    assert entry.before == {"telegram_id": None, "language": "ru"}
+    assert entry.after == {"telegram_id": 4711, "language": "en"}
+
+
+def test_one_who_left_is_found_no_more() -> None:
+    create()
+    link("olga", 4711)
+    Operator.objects.update(is_active=False)
+
+    assert operator_of_chat(4711) is None
+
+
+def test_a_telegram_account_is_one_operators() -> None:
+    create()
+    create("pavel")
+    link("olga", 4711)
+
+    with pytest.raises(CommandError, match="4711"):
+        link("pavel", 4711)
+    assert Operator.objects.get(username="pavel").telegram_id is None
+
+
+@pytest.mark.parametrize(("username", "telegram_id"), [("nobody", 4711), ("olga", 0)])
+def test_whom_there_is_not_is_not_linked(username: str, telegram_id: int) -> None:
+    create()
+
+    with pytest.raises(CommandError):
+        link(username, telegram_id)
+    assert operator_of_chat(4711) is None
 
 
 @pytest.fixture
