@@ -1,0 +1,1 @@
+"""What operations remembers: reconciliation's reports, incidents and their alerts."""
