@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -85,8 +86,9 @@ def _run(tests: list[str], copy: Path) -> tuple[int, str]:
 
 
 def _first_failure(said: str) -> str:
-    failed = [line for line in said.split("\n") if line.startswith("FAILED ")]
-    return failed[0].split(" ", 1)[1].split(" - ")[0].rpartition("/")[2] if failed else ""
+    """The first test that failed, or after which the books were wrong (pytest says ERROR)."""
+    failed = re.findall(r"^(?:FAILED|ERROR) \S*?([^/\s]+::\S+)", said, re.MULTILINE)
+    return failed[0] if failed else ""
 
 
 def _say(verdict: Verdict) -> Verdict:
