@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable
 from contextlib import closing
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import (
@@ -109,6 +109,22 @@ def test_a_worker_that_lost_its_lease_lets_go(bank: Bank, line: Line) -> None:
     assert bank.owner_has() == OWNER_SHARE_NANO
     assert bank.attempts(reference) == ["CONFIRMED"]
     assert landed(bank, reference) == 1
+
+
+def test_a_worker_whose_lease_is_anothers_signs_nothing(bank: Bank) -> None:
+    reference = bank.payout_due()
+    other = uuid4()
+
+    def take_over() -> None:
+        later = timezone.now() + dt.timedelta(seconds=60)
+        Settlement.objects.update(lease_owner=other, leased_until=later)
+
+    with before(AFTER_THE_LOOK, lambda: elsewhere(take_over)):
+        bank.executor().run(at_most=10)
+
+    assert bank.attempts(reference) == []
+    assert bank.settlement(reference).state == Settlement.State.QUEUED
+    assert bank.settlement(reference).lease_owner == other
 
 
 def test_a_slow_answer_to_the_broadcast_does_not_undo_the_landing(bank: Bank) -> None:
