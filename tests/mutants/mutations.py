@@ -204,7 +204,7 @@ MUTATIONS = (
         "limits count nothing",
         "sending/limits",
         "if (signed or 0) + sent_nano > most[name]:",
-        "if False:",
+        "if (signed or 0) + sent_nano > most[name] and False:",
         "test_limits",
     ),
     _one(

@@ -17,6 +17,7 @@ from django.db import (
     transaction,
 )
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from advertmarket.state import redis_state
 from payments import wallets
@@ -34,6 +35,7 @@ from payments.sending import executor as executor_module
 from payments.sending.executor import Executor
 from payments.ton.client import TonClient
 from payments.ton.schema import Shown
+from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import Line, before, line_of
 from tests.payments.threads import elsewhere, together
@@ -125,6 +127,27 @@ def test_a_worker_whose_lease_is_anothers_signs_nothing(bank: Bank) -> None:
     assert bank.attempts(reference) == []
     assert bank.settlement(reference).state == Settlement.State.QUEUED
     assert bank.settlement(reference).lease_owner == other
+
+
+def test_an_address_that_changes_during_the_look_is_looked_at_anew(
+    bank: Bank, settings: Settings
+) -> None:
+    """What was asked of the chain (does the recipient live, what is the fee) was of another."""
+    settings.PAYOUT_ADDRESS_COOL_DOWN_S = 0
+    reference = bank.payout_due()
+    new = PersonsWallet("the owner's new one")
+
+    with before(
+        AFTER_THE_LOOK,
+        lambda: elsewhere(lambda: bank.set_payout_address(address=new.raw_address)),
+    ):
+        bank.executor().run(at_most=10)
+
+    assert bank.attempts(reference) == []
+    assert bank.settlement(reference).waiting_for == "a steady address"
+    bank.settle()
+    assert bank.received_at(new.raw_address) == [OWNER_SHARE_NANO]
+    assert bank.owner_received() == []
 
 
 def test_a_slow_answer_to_the_broadcast_does_not_undo_the_landing(bank: Bank) -> None:
