@@ -69,6 +69,7 @@ BEAT_SECONDS = {
     "payments.tasks.execute_settlements": 1,
     "payments.tasks.return_stale_partials": 60,
     "payments.tasks.remind": 300,
+    "payments.tasks.watch_pause": 5,
     "messaging.tasks.relay_outbox": 1,
     "messaging.tasks.redeliver": 10,
     "telegram.tasks.handle_updates": 1,

@@ -19,6 +19,7 @@ from .models import (
     Escrow,
     Journal,
     OperatorRequest,
+    PauseChange,
     PauseEpoch,
     Posting,
     Settlement,
@@ -167,6 +168,14 @@ class CommissionTierAdmin(ReadOnlyAdmin[CommissionTier]):
 @admin.register(PauseEpoch)
 class PauseEpochAdmin(ReadOnlyAdmin[PauseEpoch]):
     list_display = ("epoch", "needs_second", "confirmed_by", "confirmed_at")
+
+
+@admin.register(PauseChange)
+class PauseChangeAdmin(ReadOnlyAdmin[PauseChange]):
+    list_display = ("at", "paused", "actor", "reason", "outside")
+    list_filter = ("paused", "outside", "at")
+    search_fields = ("=actor",)
+    ordering = ("-id",)
 
 
 @admin.register(OperatorRequest)

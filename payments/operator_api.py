@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.db import transaction
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from accounts.authentication import OperatorAuthentication
 from advertmarket.actors import Actor
@@ -13,19 +15,22 @@ from advertmarket.api import limits
 from advertmarket.api.fields import CamelSerializer, NanoField
 from advertmarket.api.views import ApiView, Data, command, query
 from advertmarket.money import MAX_NANO
+from advertmarket.reasons import LONGEST
 
 from .models import CommissionTier, OperatorRequest
 from .operations import requests
 from .operations.deposits import NotInReview
 from .operations.tiers import MOST_BP
 from .selectors import deposit_in_review
+from .sending import pause
+from .sending.pause import PauseState
 
 
 class ReasonBodySerializer(CamelSerializer):
     """Why, and the amount as the operator saw it."""
 
     amount_nano = NanoField(minimum=1)
-    reason = serializers.CharField(max_length=500)
+    reason = serializers.CharField(max_length=LONGEST)
 
 
 class DepositBodySerializer(ReasonBodySerializer):
@@ -51,7 +56,7 @@ class TiersSerializer(CamelSerializer):
 class TiersBodySerializer(TiersSerializer):
     """All tiers, and why."""
 
-    reason = serializers.CharField(max_length=500)
+    reason = serializers.CharField(max_length=LONGEST)
 
 
 class OperatorRequestSerializer(CamelSerializer):
@@ -67,6 +72,30 @@ class OperatorRequestSerializer(CamelSerializer):
     requested_by = serializers.IntegerField()
     requested_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
+
+
+class WhySerializer(CamelSerializer):
+    """Why."""
+
+    reason = serializers.CharField(max_length=LONGEST)
+
+
+class ResumeBodySerializer(WhySerializer):
+    """The pause that the operator saw, and why it ends."""
+
+    pause = serializers.IntegerField(min_value=0, max_value=MAX_NANO)
+
+
+class PauseSerializer(CamelSerializer):
+    """All that keeps payouts paused, and the last change: its number, by whom, when and why."""
+
+    paused = serializers.BooleanField()
+    reasons = serializers.ListField(child=serializers.CharField())
+    pause = serializers.IntegerField(source="number")
+    by = serializers.CharField()
+    why = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+    takes_two = serializers.BooleanField()
 
 
 class OperatorRequestsSerializer(CamelSerializer):
@@ -185,6 +214,44 @@ class AdminCommissionTiersView(OperatorView):
     def put(self, body: Data) -> OperatorRequest:
         """Ask for other tiers in their place; deals keep the rate that they were made with."""
         return self.ask("commission.set_tiers", {"tiers": body["tiers"]}, body["reason"])
+
+
+class AdminPauseView(OperatorView):
+    """The pause of all payouts."""
+
+    def check_throttles(self, request: Request) -> None:
+        """Count nothing: that needs Redis, and the pause must not."""
+
+    @query(answer=PauseSerializer)
+    def get(self) -> PauseState:
+        """Return whether payouts are paused, and who changed that last."""
+        return pause.pause_state()
+
+    @command(body=WhySerializer, answer=OperatorRequestSerializer)
+    def post(self, body: Data) -> OperatorRequest:
+        """Stop every broadcast of money."""
+        return self.ask("payouts.pause", {}, body["reason"])
+
+
+class AdminResumeView(OperatorView):
+    """The end of the pause."""
+
+    def resume(self, body: Data) -> OperatorRequest:
+        """Lift it, and commit that: only then Redis is told."""
+        with transaction.atomic():
+            return self.ask("payouts.resume", {"pause": body["pause"]}, body["reason"])
+
+    @command(
+        body=ResumeBodySerializer,
+        answer=OperatorRequestSerializer,
+        prepare=lambda view, body: view.resume(body),
+        idempotent=False,
+    )
+    def post(self, request: OperatorRequest) -> OperatorRequest:
+        """Let payouts run again, or ask a second person after a pause by the platform itself."""
+        if request.state == OperatorRequest.State.DONE:
+            pause.refuse_if_paused()
+        return request
 
 
 class AdminRequestsView(OperatorView):

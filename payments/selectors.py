@@ -19,8 +19,26 @@ from .books.ledger import balance
 from .deposits import received_nano
 from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
 from .sending import settlements
+from .sending.pause import PauseState, pause_state
 from .sending.waiting import Waiting, waiting_for
 from .tiers import FALLBACK_RATE_BP
+
+__all__ = [
+    "DepositInstructions",
+    "EscrowView",
+    "Outcome",
+    "PauseState",
+    "SettlementView",
+    "commission_rate",
+    "deposit_in_review",
+    "deposit_instructions",
+    "escrow_view",
+    "funded_references",
+    "pause_state",
+    "payout_view",
+    "refund_destination_given",
+    "settled_references",
+]
 
 PAYOUT = Settlement.Kind.PAYOUT.value
 

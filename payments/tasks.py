@@ -16,7 +16,7 @@ from .deposits import (
     return_stale_partial,
     stale_partials,
 )
-from .sending import unclaimed
+from .sending import pause, unclaimed
 from .sending.executor import Executor, make_signer
 from .sending.sweep import owe_sweep, sweepable
 from .ton import client
@@ -66,6 +66,12 @@ def remind() -> None:
         remind_of_reviews(at=timezone.now())
     with transaction.atomic():
         unclaimed.remind(at=timezone.now())
+
+
+@shared_task(name="payments.tasks.watch_pause", ignore_result=True)
+def watch_pause() -> None:
+    """Notice what was changed of the pause in Redis by hand."""
+    pause.watch_pause(timezone.now())
 
 
 @shared_task(name="payments.tasks.sweep_commission", ignore_result=True)

@@ -21,6 +21,8 @@ urlpatterns = [
     path(f"{_TRANSFER}/confirm", operator_api.AdminTransferConfirmView.as_view()),
     path(f"{_TRANSFER}/hold", operator_api.AdminTransferHoldView.as_view()),
     path("admin/commission/tiers", operator_api.AdminCommissionTiersView.as_view()),
+    path("admin/pause", operator_api.AdminPauseView.as_view()),
+    path("admin/pause/resume", operator_api.AdminResumeView.as_view()),
     path("admin/requests", operator_api.AdminRequestsView.as_view()),
     path(f"{_REQUEST}/approve", operator_api.AdminRequestApproveView.as_view()),
     path(f"{_REQUEST}/reject", operator_api.AdminRequestRejectView.as_view()),

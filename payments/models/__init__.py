@@ -5,7 +5,8 @@ from __future__ import annotations
 from .books import AccountBalance, Journal, Posting
 from .chain import ChainCursor, TonTransaction, Wallet
 from .escrows import Deposit, Escrow
-from .operators import CommissionTier, OperatorRequest, PauseEpoch
+from .operators import CommissionTier, OperatorRequest
+from .pauses import PauseChange, PauseEpoch
 from .settlements import Settlement
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Escrow",
     "Journal",
     "OperatorRequest",
+    "PauseChange",
     "PauseEpoch",
     "Posting",
     "Settlement",

@@ -1,4 +1,4 @@
-"""What operators set, confirm and ask for."""
+"""What operators set and ask for."""
 
 from __future__ import annotations
 
@@ -26,24 +26,6 @@ class CommissionTier(models.Model):
                 condition=Q(min_nano__gte=0) & (Q(max_nano=None) | Q(max_nano__gt=F("min_nano"))),
             ),
         ]
-
-
-class PauseEpoch(models.Model):
-    """The epoch that Redis must hold for payouts to run: a Redis that lost its memory stops them.
-
-    Only installation, an operator's confirmation and a restore write it; after a restore two
-    operators confirm (`needs_second`).
-    """
-
-    id = models.SmallIntegerField(primary_key=True, default=1)
-    epoch = models.UUIDField()
-    needs_second = models.BooleanField(default=False)
-    confirmed_by = models.CharField(max_length=100)
-    confirmed_at = models.DateTimeField()
-
-    class Meta:
-        db_table = "pause_epoch"
-        constraints = [models.CheckConstraint(name="pause_epoch_single", condition=Q(id=1))]
 
 
 class OperatorRequest(models.Model):

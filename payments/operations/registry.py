@@ -36,6 +36,10 @@ class Payload(BaseModel):
         """Return the money at stake, for the limits of what one person may do alone."""
         return 0
 
+    def needs_second(self) -> bool:
+        """Whether it takes a second person as things stand (AFTER_ALARM)."""
+        return False
+
     def masked(self) -> dict[str, Any]:
         """Return what the audit log may show."""
         return self.model_dump(mode="json")
@@ -46,6 +50,7 @@ class FourEyes(Enum):
 
     NEVER = "never"
     ABOVE_LIMIT = "above a limit per deed, and per operator and day"
+    AFTER_ALARM = "if the platform paused by itself"
     ALWAYS = "always"
 
 

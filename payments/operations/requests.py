@@ -23,6 +23,7 @@ from advertmarket.actors import Actor
 from advertmarket.audit import services as audit
 from advertmarket.db import hold_name, requires_transaction
 from advertmarket.errors import Code, DomainError
+from advertmarket.reasons import stated
 from payments.models import OperatorRequest
 
 from .registry import FourEyes, Operation, Payload, all_operations, find
@@ -44,13 +45,6 @@ class UnknownOperation(DomainError):
 
     code: ClassVar[Code] = Code.VALIDATION_FAILED
     message = _("This cannot be asked for: {problem}.")
-
-
-class ReasonMissing(DomainError):
-    """Whatever is done about money says why."""
-
-    code: ClassVar[Code] = Code.VALIDATION_FAILED
-    message = _("Say why.")
 
 
 class NeedsAnotherPerson(DomainError):
@@ -115,15 +109,14 @@ def ask(
     """
     operation, parsed = _parse(name, payload)
     operator_id = _check(actor, OPERATE)
-    if not reason.strip():
-        raise ReasonMissing
+    why = stated(reason)
     hold_name(f"operator {operator_id}")  # what two windows do at once counts together
     request = OperatorRequest(
         action=name,
         payload=parsed.model_dump(mode="json"),
         digest=_digest(name, parsed),
         amount_nano=parsed.amount_nano(),
-        reason=reason.strip()[:500],
+        reason=why,
         needs_second=_needs_second(operation, parsed, operator_id, at),
         requested_by=operator_id,
         requested_at=at,
@@ -208,6 +201,8 @@ def _check(actor: Actor, permission: str) -> int:
 
 
 def _needs_second(operation: Operation, parsed: Payload, operator_id: int, at: dt.datetime) -> bool:
+    if operation.four_eyes is FourEyes.AFTER_ALARM:
+        return parsed.needs_second()
     if operation.four_eyes is not FourEyes.ABOVE_LIMIT:
         return operation.four_eyes is FourEyes.ALWAYS
     limited = [one.name for one in all_operations() if one.four_eyes is FourEyes.ABOVE_LIMIT]

@@ -54,6 +54,9 @@ def doors() -> list[tuple[str, str]]:
         *(("post", f"tx/{some}/{what}") for what in ("retry", "confirm", "hold")),
         ("get", "commission/tiers"),
         ("put", "commission/tiers"),
+        ("get", "pause"),
+        ("post", "pause"),
+        ("post", "pause/resume"),
         ("get", "requests"),
         *(("post", f"requests/{some}/{what}") for what in ("approve", "reject")),
     ]

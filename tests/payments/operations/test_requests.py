@@ -15,13 +15,13 @@ from accounts.models import Operator
 from advertmarket.actors import Actor
 from advertmarket.audit.models import AuditEntry
 from advertmarket.db import NoDatabaseTransaction
+from advertmarket.reasons import ReasonMissing
 from payments.models import OperatorRequest, Settlement
 from payments.operations import requests
 from payments.operations.registry import FourEyes, all_operations
 from payments.operations.requests import (
     NeedsAnotherPerson,
     NotPermitted,
-    ReasonMissing,
     RequestNotOpen,
     UnknownOperation,
 )
@@ -45,6 +45,8 @@ def test_what_needs_a_second_person_is_written_down() -> None:
         "dispute.decide": FourEyes.ABOVE_LIMIT,
         "dispute.open": FourEyes.NEVER,
         "journal.reverse": FourEyes.ALWAYS,
+        "payouts.pause": FourEyes.NEVER,
+        "payouts.resume": FourEyes.AFTER_ALARM,
         "settlement.cancel_into_refund": FourEyes.ALWAYS,
         "settlement.change_destination": FourEyes.ALWAYS,
         "settlement.confirm": FourEyes.ALWAYS,
