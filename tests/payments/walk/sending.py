@@ -78,7 +78,12 @@ def gives_an_attempt_up(life: Life) -> UUID:
     return reference
 
 
-@scenario("execute", go_on=queue_again)
+def give_up_and_queue_again(life: Life, reference: UUID) -> None:
+    life.bank.execute()
+    queue_again(life, reference)
+
+
+@scenario("execute", go_on=give_up_and_queue_again)
 def gives_the_fifth_attempt_up(life: Life) -> UUID:
     reference = dropped(life)
     for _ in range(4):
