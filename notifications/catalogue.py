@@ -19,7 +19,9 @@ from advertmarket.messaging.events import Event
 from channels.events import ChannelRegistered
 from deals import events as deals
 from deals.selectors import people_of
+from payments import selectors as payments
 from payments.events import (
+    DepositLate,
     DepositNeedsReview,
     DepositOverpaid,
     DepositPartial,
@@ -79,7 +81,7 @@ def _creator(event: ChannelRegistered) -> int | None:
         return None
 
 
-def _payer(event: DepositPartial | DepositOverpaid | DepositNeedsReview) -> int:
+def _payer(event: DepositPartial | DepositOverpaid | DepositLate | DepositNeedsReview) -> int:
     return people_of(event.deal_id).advertiser_id
 
 
@@ -96,12 +98,16 @@ def _is_stuck_payout(event: SettlementStuck) -> bool:
     return event.kind == "PAYOUT" and not event.reason.startswith("unclaimed")
 
 
-def _was_paid(event: deals.DealEvent) -> bool:
-    return event.from_status in {"FUNDED", "CREATIVE_APPROVED", "SCHEDULED"}
+def _knows_where_to(event: DepositLate) -> bool:
+    return payments.refund_destination_given(event.deal_id)
 
 
-def _was_unpaid(event: deals.DealEvent) -> bool:
-    return not _was_paid(event)
+def _gives_back(event: deals.DealEvent) -> bool:
+    return payments.given_back_nano(event.deal_id) > 0
+
+
+def _gives_nothing_back(event: deals.DealEvent) -> bool:
+    return not _gives_back(event)
 
 
 _ON_OFFER = (Choice(_("Accept"), "accept"), Choice(_("Reject"), "reject"))
@@ -291,6 +297,28 @@ NOTICES = (
         when=lambda event: event.needs_operator,
     ),
     Notice(
+        "DEPOSIT_LATE",
+        DepositLate,
+        _payer,
+        _(
+            "<b>{amount} TON came for the deal with {channel} after it had ended.</b>\n\nThey go "
+            "back to your refund address."
+        ),
+        about_money=True,
+        when=_knows_where_to,
+    ),
+    Notice(
+        "DEPOSIT_LATE",
+        DepositLate,
+        _payer,
+        _(
+            "<b>{amount} TON came for the deal with {channel} after it had ended.</b>\n\nOpen the "
+            "deal and say where they go back to."
+        ),
+        about_money=True,
+        when=lambda event: not _knows_where_to(event),
+    ),
+    Notice(
         "LARGE_DEPOSIT_REVIEW",
         DepositNeedsReview,
         _payer,
@@ -421,15 +449,15 @@ NOTICES = (
         deals.DealCancelled,
         _advertiser,
         _("The deal with {channel} over {price} TON was cancelled."),
-        when=_was_unpaid,
+        when=_gives_nothing_back,
     ),
     Notice(
         "DEAL_CANCELLED",
         deals.DealCancelled,
         _advertiser,
-        _("The deal with {channel} over {price} TON was cancelled; your money goes back."),
+        _("The deal with {channel} over {price} TON was cancelled. {refund} TON go back to you."),
         about_money=True,
-        when=_was_paid,
+        when=_gives_back,
     ),
     Notice(
         "DEAL_CANCELLED",
@@ -443,18 +471,18 @@ NOTICES = (
         deals.DealExpired,
         _advertiser,
         _("The deal with {channel} over {price} TON expired: its deadline passed."),
-        when=_was_unpaid,
+        when=_gives_nothing_back,
     ),
     Notice(
         "DEAL_EXPIRED",
         deals.DealExpired,
         _advertiser,
         _(
-            "The deal with {channel} over {price} TON expired: its deadline passed. Your money "
-            "goes back."
+            "The deal with {channel} over {price} TON expired: its deadline passed. {refund} TON "
+            "go back to you."
         ),
         about_money=True,
-        when=_was_paid,
+        when=_gives_back,
     ),
     Notice(
         "DEAL_EXPIRED",

@@ -24,13 +24,16 @@ from channels.selectors import get_channel
 from deals.disputes.selectors import get_dispute
 from deals.events import (
     CreativeSubmitted,
+    DealCancelled,
     DealEvent,
+    DealExpired,
     DisputeOpened,
     DisputeResolved,
     RevisionRequested,
 )
 from deals.selectors import current_creative, get_deal
 from payments.events import (
+    DepositLate,
     DepositNeedsReview,
     DepositOverpaid,
     DepositPartial,
@@ -38,7 +41,7 @@ from payments.events import (
     SettlementConfirmed,
     SettlementStuck,
 )
-from payments.selectors import payout_view
+from payments.selectors import given_back_nano, payout_view
 
 EXCERPT = 1_500
 DRAFT_EXCERPT = 3_500
@@ -124,6 +127,11 @@ def _resolved(event: DisputeResolved) -> Facts:
 
 
 @facts_of.register
+def _ended(event: DealCancelled | DealExpired) -> Facts:
+    return _deal(event, refund=format_ton(given_back_nano(event.deal_id)))
+
+
+@facts_of.register
 def _channel(event: ChannelRegistered) -> Facts:
     channel, registrar = get_channel(event.channel_id), get_user(event.owner_id)
     name = f"{registrar.first_name} @{registrar.username}".removesuffix(" @")
@@ -152,7 +160,7 @@ def _overpaid(event: DepositOverpaid) -> Facts:
 
 
 @facts_of.register
-def _in_review(event: DepositNeedsReview) -> Facts:
+def _late_or_in_review(event: DepositLate | DepositNeedsReview) -> Facts:
     return _deposit(event.deal_id, amount=format_ton(event.amount_nano))
 
 

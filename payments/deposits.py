@@ -110,6 +110,18 @@ def received_nano(escrow: Escrow) -> int:
     return (escrow.funded_nano or 0) + _partial_nano(escrow) + sum(undecided)
 
 
+def given_back_nano(escrow: Escrow) -> int:
+    """Return what the end of an escrow owes its advertiser, received by now or not; in nanoTON."""
+    if escrow.ended_at is None:
+        return 0
+    refunds = Settlement.objects.filter(
+        reference=escrow.reference,
+        kind__in=[Settlement.Kind.REFUND, Settlement.Kind.PARTIAL_DEPOSIT_REFUND],
+        created_at__gte=escrow.ended_at,
+    ).exclude(state=Settlement.State.CANCELLED)
+    return _partial_nano(escrow) + sum(refunds.values_list("amount_nano", flat=True))
+
+
 @requires_transaction
 def partial_nano(escrow: Escrow) -> int:
     """Return what lies in a locked escrow's PARTIAL_DEPOSIT and does not go back; in nanoTON."""

@@ -14,9 +14,9 @@ from django.db.models import Exists, OuterRef, Q
 
 from advertmarket.ton_address import friendly_address
 
+from . import deposits
 from .books.chart import PerDeal
 from .books.ledger import balance
-from .deposits import received_nano
 from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
 from .sending import settlements
 from .sending.pause import PauseState, pause_state
@@ -112,13 +112,19 @@ def refund_destination_given(reference: UUID) -> bool:
     return Escrow.objects.filter(reference=reference, refund_user_id__isnull=False).exists()
 
 
+def given_back_nano(reference: UUID) -> int:
+    """Return what a deal's end gives back of what came for it; in nanoTON."""
+    escrow = Escrow.objects.filter(reference=reference).first()
+    return deposits.given_back_nano(escrow) if escrow else 0
+
+
 def deposit_instructions(reference: UUID) -> DepositInstructions | None:
     """Return how to pay for a deal, once it has an escrow."""
     escrow = Escrow.objects.select_related("wallet").filter(reference=reference).first()
     if escrow is None:
         return None
     address = friendly_address(escrow.wallet.address, network=settings.TON_NETWORK)
-    received = received_nano(escrow)
+    received = deposits.received_nano(escrow)
     missing = max(0, escrow.price_nano - received)
     return DepositInstructions(
         address=address,

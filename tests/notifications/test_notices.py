@@ -292,6 +292,7 @@ def test_notices_about_money_are_marked() -> None:
         "DEAL_CANCELLED",
         "DEAL_EXPIRED",
         "DEAL_HELD",
+        "DEPOSIT_LATE",
         "DEPOSIT_OVERPAID",
         "DEPOSIT_PARTIAL",
         "DISPUTE_OPENED",
