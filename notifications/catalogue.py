@@ -43,12 +43,13 @@ class Choice:
 class Notice:
     """What one audience hears of an event; `when` leaves out events that it does not concern.
 
-    `to` is None where there is nobody whom the bot knows.
+    `to` tells a person, or None where there is nobody whom the bot knows. Where it is None itself,
+    the notice is for every operator who said where alarms go, and opens their pages.
     """
 
     template: str
     event: type[Event]
-    to: Callable[[Any], int | None]
+    to: Callable[[Any], int | None] | None
     text: Promise
     choices: tuple[Choice, ...] = ()
     about_money: bool = False
@@ -232,6 +233,13 @@ NOTICES = (
         when=_is_stuck_payout,
     ),
     Notice(
+        "SETTLEMENT_STUCK",
+        SettlementStuck,
+        None,
+        _("<b>{kind}, {amount} TON: {reason}.</b>\n\nIt waits for an operator."),
+        about_money=True,
+    ),
+    Notice(
         "PAYOUT_UNCLAIMED",
         PayoutUnclaimed,
         _payee,
@@ -328,6 +336,16 @@ NOTICES = (
         ),
         about_money=True,
         when=lambda event: event.reminder == 0,
+    ),
+    Notice(
+        "DEPOSIT_IN_REVIEW",
+        DepositNeedsReview,
+        None,
+        _(
+            "<b>A deposit of {amount} TON for the deal with {channel}.</b>\n\nIt waits for an "
+            "operator's yes or no."
+        ),
+        about_money=True,
     ),
     Notice(
         "DISPUTE_OPENED",

@@ -18,7 +18,7 @@ from accounts.selectors import get_user
 from advertmarket.actors import Actor
 from advertmarket.messaging.events import Event
 from advertmarket.money import format_ton
-from advertmarket.telegram.links import app_link, deal_link
+from advertmarket.telegram.links import admin_link, app_link, deal_link
 from channels.events import ChannelRegistered
 from channels.selectors import get_channel
 from deals.disputes.selectors import get_dispute
@@ -41,7 +41,7 @@ from payments.events import (
     SettlementConfirmed,
     SettlementStuck,
 )
-from payments.selectors import given_back_nano, payout_view
+from payments.selectors import given_back_nano, settlement_view
 
 EXCERPT = 1_500
 DRAFT_EXCERPT = 3_500
@@ -62,12 +62,14 @@ class Facts:
 
     `deal` is None if the deal has moved on: the event comes late, there is nothing to choose. Not
     `shows_all`: the notice does not show what is to be decided, so there is no choice under it.
+    `admin_link` is where "Open" leads operators.
     """
 
     values: dict[str, str]
     link: str
     deal: tuple[UUID, int] | None = None
     shows_all: bool = True
+    admin_link: str = ""
 
 
 @singledispatch
@@ -160,8 +162,14 @@ def _overpaid(event: DepositOverpaid) -> Facts:
 
 
 @facts_of.register
-def _late_or_in_review(event: DepositLate | DepositNeedsReview) -> Facts:
+def _late(event: DepositLate) -> Facts:
     return _deposit(event.deal_id, amount=format_ton(event.amount_nano))
+
+
+@facts_of.register
+def _in_review(event: DepositNeedsReview) -> Facts:
+    facts = _deposit(event.deal_id, amount=format_ton(event.amount_nano))
+    return replace(facts, admin_link=admin_link("payments_deposit", event.deposit_id))
 
 
 def _deposit(deal_id: UUID, **amounts: str) -> Facts:
@@ -176,9 +184,13 @@ def _unclaimed(event: PayoutUnclaimed) -> Facts:
 
 @facts_of.register
 def _stuck(event: SettlementStuck) -> Facts:
-    payout = payout_view(event.deal_id)
-    assert payout is not None  # it is this settlement
-    return Facts({"amount": format_ton(payout.amount_nano)}, app_link("profile"))
+    values = {
+        "kind": event.kind,
+        "amount": format_ton(settlement_view(event.settlement_id).amount_nano),
+        "reason": _escape(event.reason),
+    }
+    link = admin_link("payments_settlement", event.settlement_id)
+    return Facts(values, app_link("profile"), admin_link=link)
 
 
 @facts_of.register

@@ -158,21 +158,19 @@ def payout_view(reference: UUID) -> SettlementView | None:
     settlement = (
         Settlement.objects.filter(reference=reference, kind=PAYOUT).order_by("created_at").last()
     )
+    return _view(settlement) if settlement else None
+
+
+def settlement_view(settlement_id: UUID) -> SettlementView:
+    """Return what is or was owed under an id.
+
+    Raises:
+        NoSuchSettlement: nothing.
+    """
+    settlement = Settlement.objects.filter(pk=settlement_id).first()
     if settlement is None:
-        return None
-    sent = settlement.chain_transactions.filter(state__in=TonTransaction.SENT).first()
-    return SettlementView(
-        id=settlement.pk,
-        kind=settlement.kind,
-        state=settlement.state,
-        amount_nano=settlement.amount_nano,
-        waiting_for=settlement.waiting_for,
-        waits_for=waiting_for(settlement),
-        due_at=settlement.due_at,
-        attempts=settlement.attempts,
-        tx_hash=sent.tx_hash if sent else "",
-        confirmed_at=settlement.confirmed_at,
-    )
+        raise settlements.NoSuchSettlement
+    return _view(settlement)
 
 
 def deposit_in_review(*, deposit_id: int, reference: UUID) -> bool:
@@ -196,6 +194,22 @@ def settled_references(references: Iterable[UUID]) -> dict[UUID, Outcome]:
     ).exclude(state__in=Settlement.OVER)
     found = decided.exclude(Exists(owed)).values_list("reference", "state")
     return {reference: Outcome(state) for reference, state in found}
+
+
+def _view(settlement: Settlement) -> SettlementView:
+    sent = settlement.chain_transactions.filter(state__in=TonTransaction.SENT).first()
+    return SettlementView(
+        id=settlement.pk,
+        kind=settlement.kind,
+        state=settlement.state,
+        amount_nano=settlement.amount_nano,
+        waiting_for=settlement.waiting_for,
+        waits_for=waiting_for(settlement),
+        due_at=settlement.due_at,
+        attempts=settlement.attempts,
+        tx_hash=sent.tx_hash if sent else "",
+        confirmed_at=settlement.confirmed_at,
+    )
 
 
 def _deposit_state(escrow: Escrow) -> str:
