@@ -267,7 +267,7 @@ class AdminRequestApproveView(OperatorView):
     """The second person's yes."""
 
     def look(self) -> Any:
-        """Ask the chain what the deed has to know."""
+        """Ask the chain what the operation has to know."""
         return requests.look_again(self.kwargs["request_id"])
 
     @command(answer=OperatorRequestSerializer, prepare=lambda view, *_: view.look())

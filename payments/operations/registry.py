@@ -1,4 +1,4 @@
-"""The deeds that operators may ask for, by name, with what each needs to know."""
+"""The operations that operators may ask for, by name, with what each needs to know."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Number = Annotated[int, Field(strict=True, ge=0, le=MAX_NANO)]
 
 
 class Payload(BaseModel):
-    """Exactly what a deed is about; amounts in nanoTON."""
+    """Exactly what an operation is about; amounts in nanoTON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,12 +49,12 @@ class FourEyes(Enum):
     """Whether a second person must agree."""
 
     NEVER = "never"
-    ABOVE_LIMIT = "above a limit per deed, and per operator and day"
+    ABOVE_LIMIT = "above a limit per operation, and per operator and day"
     AFTER_ALARM = "if the platform paused by itself"
     ALWAYS = "always"
 
 
-class Deed(Protocol):
+class Do(Protocol):
     """Does it, in the caller's database transaction."""
 
     def __call__(
@@ -65,12 +65,12 @@ class Deed(Protocol):
 
 @dataclass(frozen=True)
 class Operation:
-    """A kind of deed. `look` asks the chain beforehand, outside any database transaction."""
+    """What may be asked for. `look` asks the chain beforehand, outside any database transaction."""
 
     name: str
     payload: type[Payload]
     four_eyes: FourEyes
-    do: Deed
+    do: Do
     look: Callable[[Any], Any] | None
 
 
@@ -83,10 +83,10 @@ def operation(
     *,
     four_eyes: FourEyes = FourEyes.NEVER,
     look: Callable[[Any], Any] | None = None,
-) -> Callable[[Deed], Deed]:
+) -> Callable[[Do], Do]:
     """Register a function as what `name` does."""
 
-    def register(do: Deed) -> Deed:
+    def register(do: Do) -> Do:
         if name in _operations:
             raise TypeError(f"operation {name} is registered twice")
         _operations[name] = Operation(name, payload, four_eyes, do, look)

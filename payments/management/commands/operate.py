@@ -1,4 +1,4 @@
-"""`manage.py operate`: deeds about money, asked for and approved in a terminal."""
+"""`manage.py operate`: operations, asked for and approved in a terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
     Whoever acts proves it with their password (asked for, or in OPERATOR_PASSWORD).
     """
 
-    help = "Ask for a deed about money, or decide about what another operator asked for."
+    help = "Ask for an operation on money, or decide about what another operator asked for."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """What to do, and who does it."""

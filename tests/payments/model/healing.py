@@ -127,7 +127,7 @@ def _let_operators_act(world: World, deals: list[Deal]) -> None:
         if deal is not None and _has_nowhere_to_go(world, settlement):
             address = world.address()
             world.ask("settlement.change_destination", address=address, **payload)
-            deal.note(deed="change_destination", kind=settlement.kind, address=address)
+            deal.note(operation="change_destination", kind=settlement.kind, address=address)
         if settlement.state == Settlement.State.HELD:
             world.ask("settlement.release", **payload)
         elif settlement.state == Settlement.State.NEEDS_OPERATOR:
