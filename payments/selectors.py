@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
+from accounts.services import mask_address
 from advertmarket.ton_address import friendly_address
 
 from . import deposits
@@ -82,7 +83,11 @@ class EscrowView:
 
 @dataclass(frozen=True)
 class SettlementView:
-    """An owed transfer; amounts in nanoTON. `waiting_for` is for operators, `waits_for` for all."""
+    """An owed transfer; amounts in nanoTON. `waiting_for` is for operators, `waits_for` for all.
+
+    `recipient` is the masked address that it went to, or goes to where that is not the payee's own
+    choice; empty otherwise.
+    """
 
     id: UUID
     kind: str
@@ -92,6 +97,7 @@ class SettlementView:
     waits_for: Waiting
     due_at: dt.datetime
     attempts: int
+    recipient: str
     tx_hash: str
     confirmed_at: dt.datetime | None
 
@@ -155,10 +161,15 @@ def escrow_view(reference: UUID) -> EscrowView | None:
 
 def payout_view(reference: UUID) -> SettlementView | None:
     """Return the payout owed for a deal, once there is one."""
-    settlement = (
-        Settlement.objects.filter(reference=reference, kind=PAYOUT).order_by("created_at").last()
-    )
+    payouts = _with_attempts().filter(reference=reference, kind=PAYOUT)
+    settlement = payouts.order_by("created_at").last()
     return _view(settlement) if settlement else None
+
+
+def transfers_of(reference: UUID) -> list[SettlementView]:
+    """Return all that is or was owed for a deal, oldest first, by two queries."""
+    owed = _with_attempts().filter(reference=reference)
+    return [_view(settlement) for settlement in owed.order_by("created_at", "pk")]
 
 
 def settlement_view(settlement_id: UUID) -> SettlementView:
@@ -167,7 +178,7 @@ def settlement_view(settlement_id: UUID) -> SettlementView:
     Raises:
         NoSuchSettlement: nothing.
     """
-    settlement = Settlement.objects.filter(pk=settlement_id).first()
+    settlement = _with_attempts().filter(pk=settlement_id).first()
     if settlement is None:
         raise settlements.NoSuchSettlement
     return _view(settlement)
@@ -196,8 +207,16 @@ def settled_references(references: Iterable[UUID]) -> dict[UUID, Outcome]:
     return {reference: Outcome(state) for reference, state in found}
 
 
+def _with_attempts() -> QuerySet[Settlement]:
+    attempts = TonTransaction.objects.defer("boc").order_by("pk")
+    return Settlement.objects.prefetch_related(Prefetch("chain_transactions", attempts))
+
+
 def _view(settlement: Settlement) -> SettlementView:
-    sent = settlement.chain_transactions.filter(state__in=TonTransaction.SENT).first()
+    attempts = settlement.chain_transactions.all()
+    sent = next((one for one in attempts if one.state in TonTransaction.SENT), None)
+    last = sent or next((one for one in attempts if one.state in TonTransaction.LIVE), None)
+    recipient = last.destination if last else settlement.destination
     return SettlementView(
         id=settlement.pk,
         kind=settlement.kind,
@@ -207,6 +226,7 @@ def _view(settlement: Settlement) -> SettlementView:
         waits_for=waiting_for(settlement),
         due_at=settlement.due_at,
         attempts=settlement.attempts,
+        recipient=mask_address(recipient) if recipient else "",
         tx_hash=sent.tx_hash if sent else "",
         confirmed_at=settlement.confirmed_at,
     )
