@@ -17,9 +17,9 @@ from advertmarket.api.views import ApiView, Data, command, query
 from advertmarket.money import MAX_NANO
 from advertmarket.reasons import LONGEST
 
+from .deposits import NotInReview
 from .models import CommissionTier, OperatorRequest
 from .operations import requests
-from .operations.deposits import NotInReview
 from .operations.tiers import MOST_BP
 from .selectors import deposit_in_review
 from .sending import pause

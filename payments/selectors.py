@@ -202,8 +202,8 @@ def settled_references(references: Iterable[UUID]) -> dict[UUID, Outcome]:
     decided = Escrow.objects.filter(reference__in=list(references), state__in=Escrow.DECIDED)
     owed = Settlement.objects.filter(
         reference=OuterRef("reference"), kind__in=settlements.DECISIONS
-    ).exclude(state__in=Settlement.OVER)
-    found = decided.exclude(Exists(owed)).values_list("reference", "state")
+    )
+    found = decided.exclude(Exists(owed.open())).values_list("reference", "state")
     return {reference: Outcome(state) for reference, state in found}
 
 

@@ -236,11 +236,7 @@ def _owed(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settlement | 
 
 def _fitting(row: TonTransaction, wallet: Wallet) -> list[Settlement]:
     """Lock and return the wallet's open settlements that may have sent such an amount."""
-    owed = (
-        Settlement.objects.select_for_update(no_key=True)
-        .filter(wallet=wallet)
-        .exclude(state__in=Settlement.OVER)
-    )
+    owed = Settlement.objects.open().select_for_update(no_key=True).filter(wallet=wallet)
     return [one for one in owed.order_by("created_at") if _withheld(one, row.sent_nano) is not None]
 
 
@@ -276,7 +272,7 @@ def _owed_anew(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settleme
     else:
         return None
     same = Settlement.objects.filter(reference=reference, kind=kind)
-    if not amount_nano or same.exclude(state__in=Settlement.OVER).exists():
+    if not amount_nano or same.open().exists():
         return None
     return settlements.owe(
         kind=kind,

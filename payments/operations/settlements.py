@@ -216,7 +216,7 @@ def cancel_into_refund(
     if escrow is None or settlement.kind != Settlement.Kind.PAYOUT:
         raise NotAsItStands(state=settlement.state, problem=_("it is no payout"))
     refunds = Settlement.objects.filter(reference=reference, kind=Settlement.Kind.REFUND)
-    if refunds.exclude(state__in=Settlement.OVER).exists():
+    if refunds.open().exists():
         raise NotAsItStands(state=settlement.state, problem=_("a refund is under way"))
     owed = PerDeal.REFUND_PENDING.of(reference)
     commission = PerDeal.COMMISSION.of(reference)

@@ -518,7 +518,7 @@ class Money(RuleBasedStateMachine):
     )
     def acts_on_a_settlement(self, which: int, operation: str, agree: bool) -> None:
         """An operator stops, frees, turns or ends an owed transfer."""
-        open_ones = Settlement.objects.exclude(state__in=Settlement.OVER)
+        open_ones = Settlement.objects.open()
         settlement = self._one(open_ones, which)
         if settlement is None:
             return
