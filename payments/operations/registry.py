@@ -12,11 +12,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
+from django.conf import settings
 from django.utils.module_loading import autodiscover_modules
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from accounts.services import mask_address
 from advertmarket.actors import Actor
 from advertmarket.money import MAX_NANO
+from advertmarket.ton_address import parse_address
 
 P = TypeVar("P", bound="Payload")
 
@@ -43,6 +46,21 @@ class Payload(BaseModel):
     def masked(self) -> dict[str, Any]:
         """Return what the audit log may show."""
         return self.model_dump(mode="json")
+
+
+class ToAddress(Payload):
+    """Where money goes, or went; raw as soon as it is read."""
+
+    address: str = Field(max_length=100)
+
+    @field_validator("address")
+    @classmethod
+    def _raw(cls, address: str) -> str:
+        return parse_address(address, network=settings.TON_NETWORK)
+
+    def masked(self) -> dict[str, Any]:
+        """Return the payload with its address masked."""
+        return {**super().masked(), "address": mask_address(self.address)}
 
 
 class FourEyes(Enum):

@@ -58,6 +58,7 @@ def test_what_needs_a_second_person_is_written_down() -> None:
         "treasury.bear_fees": FourEyes.ALWAYS,
         "treasury.claim": FourEyes.ALWAYS,
         "treasury.withdraw": FourEyes.ALWAYS,
+        "wallet.adopt_lost": FourEyes.ALWAYS,
         "wallet.freeze": FourEyes.NEVER,
         "wallet.unfreeze": FourEyes.ALWAYS,
     }
