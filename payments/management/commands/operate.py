@@ -19,6 +19,7 @@ from advertmarket.errors import DomainError
 from payments.models import OperatorRequest
 from payments.operations import requests
 from payments.operations.registry import Operation, all_operations
+from payments.sending.receipts import patiently
 
 PASSWORD_VARIABLE = "OPERATOR_PASSWORD"  # noqa: S105 - a variable's name
 
@@ -70,7 +71,7 @@ class Command(BaseCommand):
         if not isinstance(payload, dict):
             raise CommandError("--payload is not a JSON object")
         actor = _actor(options["operator"])
-        evidence = requests.look(options["name"], payload)
+        evidence = patiently(lambda: requests.look(options["name"], payload))
         with transaction.atomic():
             request = requests.ask(
                 name=options["name"],
@@ -84,7 +85,7 @@ class Command(BaseCommand):
 
     def _approve(self, options: dict[str, Any]) -> None:
         actor = _actor(options["operator"])
-        evidence = requests.look_again(options["request_id"])
+        evidence = patiently(lambda: requests.look_again(options["request_id"]))
         with transaction.atomic():
             request = requests.approve(
                 request_id=options["request_id"], actor=actor, at=timezone.now(), evidence=evidence
