@@ -243,6 +243,12 @@ def operator_named(username: str) -> OperatorView | None:
     return _view_operator(Operator.objects.filter(username=username, is_active=True).first())
 
 
+def operators_in_telegram() -> list[tuple[int, str]]:
+    """Return the Telegram account and the language of every active operator who has one here."""
+    linked = Operator.objects.filter(telegram_id__isnull=False, is_active=True).order_by("pk")
+    return [(one.telegram_id, one.language) for one in linked if one.telegram_id]
+
+
 def _view_operator(operator: Operator | None) -> OperatorView | None:
     if operator is None:
         return None

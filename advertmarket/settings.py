@@ -247,7 +247,7 @@ SIGNING_LIMITS_NANO = {
     "day": env.number("SIGNING_LIMIT_DAY_TON", 200_000, minimum=1) * NANO_PER_TON,
 }
 OPERATOR_LIMITS_NANO = {
-    "deed": env.number("OPERATOR_LIMIT_DEED_TON", 100, minimum=0) * NANO_PER_TON,
+    "operation": env.number("OPERATOR_LIMIT_OPERATION_TON", 100, minimum=0) * NANO_PER_TON,
     "day": env.number("OPERATOR_LIMIT_DAY_TON", 500, minimum=0) * NANO_PER_TON,
 }
 TREASURY_COLD_ADDRESS = env.text("TREASURY_COLD_ADDRESS", "")

@@ -56,7 +56,7 @@ class DealAdmin(ReadOnlyAdmin[Deal]):
     search_fields = ("=id", "=advertiser__id", "=owner__id", "=channel__id", "channel__title")
     list_select_related = ("channel", "advertiser", "owner")
     ordering = ("-created_at",)
-    readonly_fields = ("price", "escrow", "accounts", "payout")
+    readonly_fields = ("price", "escrow", "accounts", "transfers")
     exclude = ("price_nano", "lease_owner")
     inlines = (
         _inline(Dispute, "opened_at", "reason", "state", "decision", "owner_bp", "decided_by"),
@@ -86,18 +86,27 @@ class DealAdmin(ReadOnlyAdmin[Deal]):
         rows = ((name, format_ton(nano)) for name, nano in held)
         return format_html_join("", "{}: {}<br>", rows) or "—"
 
-    @admin.display(description=_("payout"))
-    def payout(self, deal: Deal) -> SafeString | str:
-        """Say how the payout stands, and what it waits for."""
-        view = payments.payout_view(deal.id)
-        if view is None:
+    @admin.display(description=_("transfers"))
+    def transfers(self, deal: Deal) -> SafeString | str:
+        """Show all that is or was owed for the deal: how it stands, and where it went."""
+        owed = payments.transfers_of(deal.id)
+        if not owed:
             return "—"
+        titles = (
+            *(_("kind"), _("amount, TON"), _("state"), _("waiting for")),
+            *(_("recipient"), _("chain transaction")),
+        )
+        lines = (
+            (
+                *(one.kind, format_ton(one.amount_nano), one.state, one.waiting_for),
+                *(one.recipient, one.tx_hash),
+            )
+            for one in owed
+        )
         return format_html(
-            "{}, {} TON<br>{}<br>{}",
-            view.state,
-            format_ton(view.amount_nano),
-            view.waiting_for,
-            view.tx_hash,
+            "<table><tr>{}</tr>{}</table>",
+            format_html_join("", "<th>{}</th>", ((title,) for title in titles)),
+            format_html_join("", f"<tr>{'<td>{}</td>' * len(titles)}</tr>", lines),
         )
 
 

@@ -1,4 +1,4 @@
-"""What operators may ask for about deals, at the door of all deeds on money."""
+"""Operations on deals, at the door of all operations."""
 
 from __future__ import annotations
 

@@ -19,7 +19,9 @@ from advertmarket.messaging.events import Event
 from channels.events import ChannelRegistered
 from deals import events as deals
 from deals.selectors import people_of
+from payments import selectors as payments
 from payments.events import (
+    DepositLate,
     DepositNeedsReview,
     DepositOverpaid,
     DepositPartial,
@@ -41,12 +43,13 @@ class Choice:
 class Notice:
     """What one audience hears of an event; `when` leaves out events that it does not concern.
 
-    `to` is None where there is nobody whom the bot knows.
+    `to` tells a person, or None where there is nobody whom the bot knows. Where it is None itself,
+    the notice is for every operator who said where alarms go, and opens their pages.
     """
 
     template: str
     event: type[Event]
-    to: Callable[[Any], int | None]
+    to: Callable[[Any], int | None] | None
     text: Promise
     choices: tuple[Choice, ...] = ()
     about_money: bool = False
@@ -79,7 +82,7 @@ def _creator(event: ChannelRegistered) -> int | None:
         return None
 
 
-def _payer(event: DepositPartial | DepositOverpaid | DepositNeedsReview) -> int:
+def _payer(event: DepositPartial | DepositOverpaid | DepositLate | DepositNeedsReview) -> int:
     return people_of(event.deal_id).advertiser_id
 
 
@@ -96,12 +99,16 @@ def _is_stuck_payout(event: SettlementStuck) -> bool:
     return event.kind == "PAYOUT" and not event.reason.startswith("unclaimed")
 
 
-def _was_paid(event: deals.DealEvent) -> bool:
-    return event.from_status in {"FUNDED", "CREATIVE_APPROVED", "SCHEDULED"}
+def _knows_where_to(event: DepositLate) -> bool:
+    return payments.refund_destination_given(event.deal_id)
 
 
-def _was_unpaid(event: deals.DealEvent) -> bool:
-    return not _was_paid(event)
+def _gives_back(event: deals.DealEvent) -> bool:
+    return payments.given_back_nano(event.deal_id) > 0
+
+
+def _gives_nothing_back(event: deals.DealEvent) -> bool:
+    return not _gives_back(event)
 
 
 _ON_OFFER = (Choice(_("Accept"), "accept"), Choice(_("Reject"), "reject"))
@@ -226,6 +233,13 @@ NOTICES = (
         when=_is_stuck_payout,
     ),
     Notice(
+        "SETTLEMENT_STUCK",
+        SettlementStuck,
+        None,
+        _("<b>{kind}, {amount} TON: {reason}.</b>\n\nIt waits for an operator."),
+        about_money=True,
+    ),
+    Notice(
         "PAYOUT_UNCLAIMED",
         PayoutUnclaimed,
         _payee,
@@ -291,6 +305,28 @@ NOTICES = (
         when=lambda event: event.needs_operator,
     ),
     Notice(
+        "DEPOSIT_LATE",
+        DepositLate,
+        _payer,
+        _(
+            "<b>{amount} TON came for the deal with {channel} after it had ended.</b>\n\nThey go "
+            "back to your refund address."
+        ),
+        about_money=True,
+        when=_knows_where_to,
+    ),
+    Notice(
+        "DEPOSIT_LATE",
+        DepositLate,
+        _payer,
+        _(
+            "<b>{amount} TON came for the deal with {channel} after it had ended.</b>\n\nOpen the "
+            "deal and say where they go back to."
+        ),
+        about_money=True,
+        when=lambda event: not _knows_where_to(event),
+    ),
+    Notice(
         "LARGE_DEPOSIT_REVIEW",
         DepositNeedsReview,
         _payer,
@@ -300,6 +336,16 @@ NOTICES = (
         ),
         about_money=True,
         when=lambda event: event.reminder == 0,
+    ),
+    Notice(
+        "DEPOSIT_IN_REVIEW",
+        DepositNeedsReview,
+        None,
+        _(
+            "<b>A deposit of {amount} TON for the deal with {channel}.</b>\n\nIt waits for an "
+            "operator's yes or no."
+        ),
+        about_money=True,
     ),
     Notice(
         "DISPUTE_OPENED",
@@ -421,15 +467,15 @@ NOTICES = (
         deals.DealCancelled,
         _advertiser,
         _("The deal with {channel} over {price} TON was cancelled."),
-        when=_was_unpaid,
+        when=_gives_nothing_back,
     ),
     Notice(
         "DEAL_CANCELLED",
         deals.DealCancelled,
         _advertiser,
-        _("The deal with {channel} over {price} TON was cancelled; your money goes back."),
+        _("The deal with {channel} over {price} TON was cancelled. {refund} TON go back to you."),
         about_money=True,
-        when=_was_paid,
+        when=_gives_back,
     ),
     Notice(
         "DEAL_CANCELLED",
@@ -443,18 +489,18 @@ NOTICES = (
         deals.DealExpired,
         _advertiser,
         _("The deal with {channel} over {price} TON expired: its deadline passed."),
-        when=_was_unpaid,
+        when=_gives_nothing_back,
     ),
     Notice(
         "DEAL_EXPIRED",
         deals.DealExpired,
         _advertiser,
         _(
-            "The deal with {channel} over {price} TON expired: its deadline passed. Your money "
-            "goes back."
+            "The deal with {channel} over {price} TON expired: its deadline passed. {refund} TON "
+            "go back to you."
         ),
         about_money=True,
-        when=_was_paid,
+        when=_gives_back,
     ),
     Notice(
         "DEAL_EXPIRED",

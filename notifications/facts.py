@@ -18,19 +18,22 @@ from accounts.selectors import get_user
 from advertmarket.actors import Actor
 from advertmarket.messaging.events import Event
 from advertmarket.money import format_ton
-from advertmarket.telegram.links import app_link, deal_link
+from advertmarket.telegram.links import admin_link, app_link, deal_link
 from channels.events import ChannelRegistered
 from channels.selectors import get_channel
 from deals.disputes.selectors import get_dispute
 from deals.events import (
     CreativeSubmitted,
+    DealCancelled,
     DealEvent,
+    DealExpired,
     DisputeOpened,
     DisputeResolved,
     RevisionRequested,
 )
 from deals.selectors import current_creative, get_deal
 from payments.events import (
+    DepositLate,
     DepositNeedsReview,
     DepositOverpaid,
     DepositPartial,
@@ -38,7 +41,7 @@ from payments.events import (
     SettlementConfirmed,
     SettlementStuck,
 )
-from payments.selectors import payout_view
+from payments.selectors import given_back_nano, settlement_view
 
 EXCERPT = 1_500
 DRAFT_EXCERPT = 3_500
@@ -59,12 +62,14 @@ class Facts:
 
     `deal` is None if the deal has moved on: the event comes late, there is nothing to choose. Not
     `shows_all`: the notice does not show what is to be decided, so there is no choice under it.
+    `admin_link` is where "Open" leads operators.
     """
 
     values: dict[str, str]
     link: str
     deal: tuple[UUID, int] | None = None
     shows_all: bool = True
+    admin_link: str = ""
 
 
 @singledispatch
@@ -124,6 +129,11 @@ def _resolved(event: DisputeResolved) -> Facts:
 
 
 @facts_of.register
+def _ended(event: DealCancelled | DealExpired) -> Facts:
+    return _deal(event, refund=format_ton(given_back_nano(event.deal_id)))
+
+
+@facts_of.register
 def _channel(event: ChannelRegistered) -> Facts:
     channel, registrar = get_channel(event.channel_id), get_user(event.owner_id)
     name = f"{registrar.first_name} @{registrar.username}".removesuffix(" @")
@@ -152,8 +162,14 @@ def _overpaid(event: DepositOverpaid) -> Facts:
 
 
 @facts_of.register
-def _in_review(event: DepositNeedsReview) -> Facts:
+def _late(event: DepositLate) -> Facts:
     return _deposit(event.deal_id, amount=format_ton(event.amount_nano))
+
+
+@facts_of.register
+def _in_review(event: DepositNeedsReview) -> Facts:
+    facts = _deposit(event.deal_id, amount=format_ton(event.amount_nano))
+    return replace(facts, admin_link=admin_link("payments_deposit", event.deposit_id))
 
 
 def _deposit(deal_id: UUID, **amounts: str) -> Facts:
@@ -168,9 +184,13 @@ def _unclaimed(event: PayoutUnclaimed) -> Facts:
 
 @facts_of.register
 def _stuck(event: SettlementStuck) -> Facts:
-    payout = payout_view(event.deal_id)
-    assert payout is not None  # it is this settlement
-    return Facts({"amount": format_ton(payout.amount_nano)}, app_link("profile"))
+    values = {
+        "kind": event.kind,
+        "amount": format_ton(settlement_view(event.settlement_id).amount_nano),
+        "reason": _escape(event.reason),
+    }
+    link = admin_link("payments_settlement", event.settlement_id)
+    return Facts(values, app_link("profile"), admin_link=link)
 
 
 @facts_of.register

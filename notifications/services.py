@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from accounts.selectors import UserView, get_user
+from accounts.selectors import get_user, operators_in_telegram
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.messaging.events import Event
@@ -20,6 +22,16 @@ from deals.events import DealEvent
 from .catalogue import NOTICES, Notice
 from .facts import Facts, facts_of
 from .models import Delivery
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """A chat, the language that is read there, and whether the bot may write to it."""
+
+    chat_id: int
+    language: str
+    is_reachable: bool = True
+
 
 _EVENTS = uuid.UUID("d5d9b4b1-9f0e-4a55-8c58-6a0f2f5d8a3c")
 
@@ -33,9 +45,8 @@ def tell(*, event: Event, at: datetime) -> None:
     """
     notices = [n for n in NOTICES if isinstance(event, n.event) and n.when(event)]
     for notice in notices:
-        chat_id = notice.to(event)
-        if chat_id is not None and not _did_it(chat_id, event):
-            _deliver(notice, event, get_user(chat_id), at)
+        for reader in _readers(notice, event):
+            _deliver(notice, event, reader, at)
 
 
 def event_id(event: Event) -> uuid.UUID:
@@ -43,18 +54,29 @@ def event_id(event: Event) -> uuid.UUID:
     return uuid.uuid5(_EVENTS, f"{event.TYPE} {event.model_dump_json()}")
 
 
-def _deliver(notice: Notice, event: Event, user: UserView, at: datetime) -> None:
-    key = {"event_id": event_id(event), "template": notice.template, "chat_id": user.id}
+def _readers(notice: Notice, event: Event) -> Iterator[_Reader]:
+    if notice.to is None:
+        for chat_id, language in operators_in_telegram():
+            yield _Reader(chat_id, language)
+        return
+    user_id = notice.to(event)
+    if user_id is not None and not _did_it(user_id, event):
+        user = get_user(user_id)
+        yield _Reader(user.id, user.language, user.is_reachable)
+
+
+def _deliver(notice: Notice, event: Event, reader: _Reader, at: datetime) -> None:
+    key = {"event_id": event_id(event), "template": notice.template, "chat_id": reader.chat_id}
     if Delivery.objects.filter(**key).exists():
         return
-    with translation.override(user.language):
+    with translation.override(reader.language):
         facts = facts_of(event)
         message_id = say(
-            chat_id=user.id,
+            chat_id=reader.chat_id,
             text=str(notice.text).format_map(facts.values),
             buttons=_buttons(notice, facts),
             about_money=notice.about_money,
-            is_reachable=user.is_reachable,
+            is_reachable=reader.is_reachable,
             at=at,
         )
     Delivery.objects.create(**key, deal_id=event.deal_id, message_id=message_id, created_at=at)
@@ -69,7 +91,8 @@ def _buttons(notice: Notice, facts: Facts) -> Rows:
                 for c in notice.choices
             )
         )
-    return (*rows, (Button(_("Open"), url=facts.link),))
+    link = facts.link if notice.to else facts.admin_link
+    return (*rows, (Button(_("Open"), url=link),))
 
 
 def _did_it(user_id: int, event: Event) -> bool:

@@ -76,7 +76,8 @@ the commission (or from the treasury, by a GAS_TOPUP). A refund pays its own fee
 is credited to NETWORK_FEES. Commission is {FALLBACK_RATE_BP // 100} % unless a tier says otherwise,
 fixed when the deal is made; in a split it is taken on the owner's part alone. A payout without an
 address is told at once and on days {", ".join(map(str, REMINDER_DAYS))}; on the last an operator
-decides.
+decides. What a wallet had sent for a deal that a restore lost is booked out of UNSOLICITED, where
+that deal's deposits are, by two operators who know of it (LOST_DEAL).
 """
 
 

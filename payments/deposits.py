@@ -6,12 +6,15 @@ What came for a deal is never forgotten and never waits for a decision without s
 from __future__ import annotations
 
 import datetime as dt
+from typing import ClassVar
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
+from advertmarket.errors import Code, DomainError
 from advertmarket.messaging.outbox import publish
 
 from .books import ledger
@@ -23,6 +26,7 @@ from .events import (
     DepositNeedsReview,
     DepositOverpaid,
     DepositPartial,
+    DepositRejected,
 )
 from .models import ChainCursor, Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
 from .sending import settlements
@@ -37,6 +41,13 @@ _UNDECIDED = (Deposit.State.CONFIRMING, Deposit.State.REVIEW)
 _BATCH = 100
 
 
+class NotInReview(DomainError):
+    """The deposit does not wait for an operator, or not for this."""
+
+    code: ClassVar[Code] = Code.INVALID_STATE_TRANSITION
+    message = _("This deposit does not wait for that.")
+
+
 def ready_deposits() -> list[int]:
     """Return the deposits that have their confirmations and await their rule, oldest first."""
     cursor = ChainCursor.objects.first()
@@ -48,8 +59,7 @@ def ready_deposits() -> list[int]:
     return list(ready.order_by("pk").values_list("pk", flat=True)[:_BATCH])
 
 
-def lock_escrow_of(deposit_id: int) -> Escrow | None:
-    """Lock and return the escrow that a deposit came for."""
+def _lock_escrow_of(deposit_id: int) -> Escrow | None:
     return (
         Escrow.objects.select_for_update(no_key=True, of=("self",))
         .select_related("wallet")
@@ -65,7 +75,7 @@ def apply_rule(*, deposit_id: int, at: dt.datetime) -> None:
     A deposit that still confirms, was decided before, or is not there (an event may outlive a
     database restored from a backup) is left as it is.
     """
-    escrow = lock_escrow_of(deposit_id)
+    escrow = _lock_escrow_of(deposit_id)
     if escrow is None:
         return
     deposit = Deposit.objects.get(pk=deposit_id)
@@ -93,8 +103,52 @@ def allocate(*, escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datetime)
     else:
         _give_back_late(escrow, deposit, actor, at)
         rule = f"after the end of the deal ({escrow.state})"
-    deposit.state, deposit.rule, deposit.decided_at = Deposit.State.ALLOCATED, rule, at
-    deposit.save(update_fields=["state", "rule", "decided_at"])
+    _decide(deposit, rule, at)
+
+
+@requires_transaction
+def lock_in_review(*, deposit_id: int, amount_nano: int) -> tuple[Escrow, Deposit]:
+    """Return a deposit of `amount_nano` (nanoTON) that waits for an operator, its escrow locked.
+
+    Raises:
+        NotInReview: it does not wait, or brought something else.
+    """
+    escrow = _lock_escrow_of(deposit_id)
+    deposit = Deposit.objects.filter(
+        pk=deposit_id, amount_nano=amount_nano, state=Deposit.State.REVIEW
+    ).first()
+    if escrow is None or deposit is None:
+        raise NotInReview
+    return escrow, deposit
+
+
+@requires_transaction
+def reject(*, escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datetime) -> None:
+    """Owe a deposit that would fund its locked escrow back, and all before it: the deal is over.
+
+    Raises:
+        NotInReview: it would fund nothing (allocated, it goes back).
+    """
+    if escrow.state == Escrow.State.EXPIRED:
+        escrow.state = Escrow.State.CLOSED  # what came for it was in time, and is late from now on
+        escrow.save(update_fields=["state"])
+        allocate(escrow=escrow, deposit=deposit, actor=actor, at=at)
+        return
+    if escrow.state != Escrow.State.AWAITING:
+        raise NotInReview
+    _move(deposit, {PerDeal.REFUND_PENDING: deposit.amount_nano}, actor, at)
+    _decide(deposit, "rejected by an operator", at)
+    settlements.owe_refund(escrow=escrow, amount_nano=deposit.amount_nano, at=at)
+    escrow.state, escrow.ended_at = Escrow.State.CLOSED, at
+    return_partial(escrow=escrow, actor=actor, at=at)
+    escrow.save(update_fields=["state", "ended_at", "partial_since_at"])
+    publish(
+        DepositRejected(
+            deal_id=escrow.reference, deposit_id=deposit.pk, amount_nano=deposit.amount_nano
+        ),
+        key=f"deposit-rejected:{deposit.pk}",
+        at=at,
+    )
 
 
 @requires_transaction
@@ -108,6 +162,18 @@ def received_nano(escrow: Escrow) -> int:
     """Return what counts toward the price: what funded it, or what has come so far; in nanoTON."""
     undecided = escrow.deposits.filter(state__in=_UNDECIDED).values_list("amount_nano", flat=True)
     return (escrow.funded_nano or 0) + _partial_nano(escrow) + sum(undecided)
+
+
+def given_back_nano(escrow: Escrow) -> int:
+    """Return what the end of an escrow owes its advertiser, received by now or not; in nanoTON."""
+    if escrow.ended_at is None:
+        return 0
+    refunds = Settlement.objects.filter(
+        reference=escrow.reference,
+        kind__in=[Settlement.Kind.REFUND, Settlement.Kind.PARTIAL_DEPOSIT_REFUND],
+        created_at__gte=escrow.ended_at,
+    ).exclude(state=Settlement.State.CANCELLED)
+    return _partial_nano(escrow) + sum(refunds.values_list("amount_nano", flat=True))
 
 
 @requires_transaction
@@ -125,9 +191,9 @@ def _partial_nano(escrow: Escrow) -> int:
 
 
 def _returning(escrow: Escrow) -> QuerySet[Settlement]:
-    return Settlement.objects.filter(
+    return Settlement.objects.open().filter(
         reference=escrow.reference, kind=Settlement.Kind.PARTIAL_DEPOSIT_REFUND
-    ).exclude(state__in=Settlement.OVER)
+    )
 
 
 def _hold_still(escrow: Escrow) -> None:
@@ -175,14 +241,8 @@ def return_partial(*, escrow: Escrow, actor: Actor, at: dt.datetime) -> None:
         account = PerDeal.PARTIAL_DEPOSIT.of(escrow.reference)
         _write_off(Line(account, DUST_WRITEOFF, nano), f"{account}:{last}", actor, at)
         return
-    settlements.owe(
-        kind=Settlement.Kind.PARTIAL_DEPOSIT_REFUND,
-        reference=escrow.reference,
-        wallet=escrow.wallet,
-        payee_id=escrow.refund_user_id,
-        amount_nano=nano,
-        at=at,
-    )
+    kind = Settlement.Kind.PARTIAL_DEPOSIT_REFUND
+    settlements.owe_refund(escrow=escrow, kind=kind, amount_nano=nano, at=at)
 
 
 @requires_transaction
@@ -227,6 +287,11 @@ def _tell_review(deposit: Deposit, at: dt.datetime) -> None:
         key=f"deposit-review:{deposit.pk}:{deposit.reminders}",
         at=at,
     )
+
+
+def _decide(deposit: Deposit, rule: str, at: dt.datetime) -> None:
+    deposit.state, deposit.rule, deposit.decided_at = Deposit.State.ALLOCATED, rule, at
+    deposit.save(update_fields=["state", "rule", "decided_at"])
 
 
 def _toward_price(escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datetime) -> str:
@@ -303,11 +368,9 @@ def _give_back_excess(
         _write_off_of(escrow, deposit, PerDeal.OVERPAYMENT, nano, actor, at)
         return
     needs_operator = nano > escrow.price_nano * AUTOMATIC_EXCESS_BP // 10_000
-    settlements.owe(
+    settlements.owe_refund(
+        escrow=escrow,
         kind=Settlement.Kind.OVERPAYMENT_REFUND,
-        reference=escrow.reference,
-        wallet=escrow.wallet,
-        payee_id=escrow.refund_user_id,
         deposit=deposit,
         amount_nano=nano,
         held_for="an operator's word: far more than the price" if needs_operator else "",
@@ -326,11 +389,9 @@ def _give_back_late(escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datet
     if nano <= DUST_NANO:
         _write_off_of(escrow, deposit, PerDeal.LATE_DEPOSIT, nano, actor, at)
         return
-    settlements.owe(
+    settlements.owe_refund(
+        escrow=escrow,
         kind=Settlement.Kind.LATE_DEPOSIT_REFUND,
-        reference=escrow.reference,
-        wallet=escrow.wallet,
-        payee_id=escrow.refund_user_id,
         deposit=deposit,
         amount_nano=nano,
         at=at,

@@ -17,9 +17,9 @@ from advertmarket.api.views import ApiView, Data, command, query
 from advertmarket.money import MAX_NANO
 from advertmarket.reasons import LONGEST
 
+from .deposits import NotInReview
 from .models import CommissionTier, OperatorRequest
 from .operations import requests
-from .operations.deposits import NotInReview
 from .operations.tiers import MOST_BP
 from .selectors import deposit_in_review
 from .sending import pause
@@ -267,7 +267,7 @@ class AdminRequestApproveView(OperatorView):
     """The second person's yes."""
 
     def look(self) -> Any:
-        """Ask the chain what the deed has to know."""
+        """Ask the chain what the operation has to know."""
         return requests.look_again(self.kwargs["request_id"])
 
     @command(answer=OperatorRequestSerializer, prepare=lambda view, *_: view.look())

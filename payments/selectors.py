@@ -10,13 +10,14 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
+from accounts.services import mask_address
 from advertmarket.ton_address import friendly_address
 
+from . import deposits
 from .books.chart import PerDeal
 from .books.ledger import balance
-from .deposits import received_nano
 from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
 from .sending import settlements
 from .sending.pause import PauseState, pause_state
@@ -82,7 +83,11 @@ class EscrowView:
 
 @dataclass(frozen=True)
 class SettlementView:
-    """An owed transfer; amounts in nanoTON. `waiting_for` is for operators, `waits_for` for all."""
+    """An owed transfer; amounts in nanoTON. `waiting_for` is for operators, `waits_for` for all.
+
+    `recipient` is the masked address that it went to, or goes to where that is not the payee's own
+    choice; empty otherwise.
+    """
 
     id: UUID
     kind: str
@@ -92,6 +97,7 @@ class SettlementView:
     waits_for: Waiting
     due_at: dt.datetime
     attempts: int
+    recipient: str
     tx_hash: str
     confirmed_at: dt.datetime | None
 
@@ -112,13 +118,19 @@ def refund_destination_given(reference: UUID) -> bool:
     return Escrow.objects.filter(reference=reference, refund_user_id__isnull=False).exists()
 
 
+def given_back_nano(reference: UUID) -> int:
+    """Return what a deal's end gives back of what came for it; in nanoTON."""
+    escrow = Escrow.objects.filter(reference=reference).first()
+    return deposits.given_back_nano(escrow) if escrow else 0
+
+
 def deposit_instructions(reference: UUID) -> DepositInstructions | None:
     """Return how to pay for a deal, once it has an escrow."""
     escrow = Escrow.objects.select_related("wallet").filter(reference=reference).first()
     if escrow is None:
         return None
     address = friendly_address(escrow.wallet.address, network=settings.TON_NETWORK)
-    received = received_nano(escrow)
+    received = deposits.received_nano(escrow)
     missing = max(0, escrow.price_nano - received)
     return DepositInstructions(
         address=address,
@@ -149,24 +161,27 @@ def escrow_view(reference: UUID) -> EscrowView | None:
 
 def payout_view(reference: UUID) -> SettlementView | None:
     """Return the payout owed for a deal, once there is one."""
-    settlement = (
-        Settlement.objects.filter(reference=reference, kind=PAYOUT).order_by("created_at").last()
-    )
+    payouts = _with_attempts().filter(reference=reference, kind=PAYOUT)
+    settlement = payouts.order_by("created_at").last()
+    return _view(settlement) if settlement else None
+
+
+def transfers_of(reference: UUID) -> list[SettlementView]:
+    """Return all that is or was owed for a deal, oldest first, by two queries."""
+    owed = _with_attempts().filter(reference=reference)
+    return [_view(settlement) for settlement in owed.order_by("created_at", "pk")]
+
+
+def settlement_view(settlement_id: UUID) -> SettlementView:
+    """Return what is or was owed under an id.
+
+    Raises:
+        NoSuchSettlement: nothing.
+    """
+    settlement = _with_attempts().filter(pk=settlement_id).first()
     if settlement is None:
-        return None
-    sent = settlement.chain_transactions.filter(state__in=TonTransaction.SENT).first()
-    return SettlementView(
-        id=settlement.pk,
-        kind=settlement.kind,
-        state=settlement.state,
-        amount_nano=settlement.amount_nano,
-        waiting_for=settlement.waiting_for,
-        waits_for=waiting_for(settlement),
-        due_at=settlement.due_at,
-        attempts=settlement.attempts,
-        tx_hash=sent.tx_hash if sent else "",
-        confirmed_at=settlement.confirmed_at,
-    )
+        raise settlements.NoSuchSettlement
+    return _view(settlement)
 
 
 def deposit_in_review(*, deposit_id: int, reference: UUID) -> bool:
@@ -187,9 +202,34 @@ def settled_references(references: Iterable[UUID]) -> dict[UUID, Outcome]:
     decided = Escrow.objects.filter(reference__in=list(references), state__in=Escrow.DECIDED)
     owed = Settlement.objects.filter(
         reference=OuterRef("reference"), kind__in=settlements.DECISIONS
-    ).exclude(state__in=Settlement.OVER)
-    found = decided.exclude(Exists(owed)).values_list("reference", "state")
+    )
+    found = decided.exclude(Exists(owed.open())).values_list("reference", "state")
     return {reference: Outcome(state) for reference, state in found}
+
+
+def _with_attempts() -> QuerySet[Settlement]:
+    attempts = TonTransaction.objects.defer("boc").order_by("pk")
+    return Settlement.objects.prefetch_related(Prefetch("chain_transactions", attempts))
+
+
+def _view(settlement: Settlement) -> SettlementView:
+    attempts = settlement.chain_transactions.all()
+    sent = next((one for one in attempts if one.state in TonTransaction.SENT), None)
+    last = sent or next((one for one in attempts if one.state in TonTransaction.LIVE), None)
+    recipient = last.destination if last else settlement.destination
+    return SettlementView(
+        id=settlement.pk,
+        kind=settlement.kind,
+        state=settlement.state,
+        amount_nano=settlement.amount_nano,
+        waiting_for=settlement.waiting_for,
+        waits_for=waiting_for(settlement),
+        due_at=settlement.due_at,
+        attempts=settlement.attempts,
+        recipient=mask_address(recipient) if recipient else "",
+        tx_hash=sent.tx_hash if sent else "",
+        confirmed_at=settlement.confirmed_at,
+    )
 
 
 def _deposit_state(escrow: Escrow) -> str:

@@ -9,9 +9,17 @@ from pathlib import Path
 
 from pytest_django import Settings
 
-from advertmarket.telegram.client import close_bot
+from advertmarket.telegram import client
 from sandbox.process import LOOPBACK, Child, free_port
 from sandbox.telegram.control import Telegram
+
+
+def close_bot() -> None:
+    """Close this process's bot, if there is one; the next call of `bot` makes another."""
+    with client._making:
+        if client._make_bot.cache_info().currsize:
+            client._make_bot().close()
+            client._make_bot.cache_clear()
 
 
 @contextmanager

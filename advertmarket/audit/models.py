@@ -10,7 +10,7 @@ from django.db.models import Q
 
 
 class AuditEntry(models.Model):
-    """One deed of an actor on an object, with what it changed. Triggers refuse to change it."""
+    """What an actor did to an object, and what that changed. Triggers refuse to change it."""
 
     at = models.DateTimeField()
     actor_kind = models.CharField(max_length=16)

@@ -25,7 +25,7 @@ def record(
     ip_address: str | None = None,
     at: datetime,
 ) -> None:
-    """Write down a deed in the database transaction that does it.
+    """Write down what is done, in the database transaction that does it.
 
     `before` and `after` hold what changed, ready for JSON; secrets and addresses masked.
     """

@@ -290,14 +290,6 @@ def bot() -> Bot:
         return _make_bot()
 
 
-def close_bot() -> None:
-    """Close this process's bot; the next call of `bot` makes another."""
-    with _making:
-        if _make_bot.cache_info().currsize:
-            _make_bot().close()
-            _make_bot.cache_clear()
-
-
 @functools.cache
 def _make_bot() -> Bot:
     return Bot(settings.TELEGRAM_BOT_TOKEN, settings.TELEGRAM_API_URL)

@@ -1,10 +1,11 @@
-"""Links into the Mini App that work in every chat."""
+"""Links that work in every chat: into the Mini App, and for operators into the back office."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from django.conf import settings
+from django.urls import reverse
 
 
 def app_link(parameter: str = "") -> str:
@@ -15,3 +16,8 @@ def app_link(parameter: str = "") -> str:
 def deal_link(deal_id: UUID) -> str:
     """Return a link that opens the Mini App at a deal."""
     return app_link(f"deal_{deal_id}")
+
+
+def admin_link(table: str, pk: UUID | int) -> str:
+    """Return the address of a row's page in the back office; `table` is "app_model"."""
+    return settings.PUBLIC_URL + reverse(f"admin:{table}_change", args=[pk])

@@ -13,11 +13,12 @@ SELECT wallet.address, chain.lt, expected.kind, expected.nano, journal.nano
   LEFT JOIN settlements settlement ON settlement.id = chain.settlement_id
   CROSS JOIN LATERAL (VALUES
       ('RECEIVED', 'in:', chain.received_nano),
-      (CASE settlement.kind
+      (CASE coalesce(settlement.kind, '')
             WHEN 'PAYOUT' THEN 'OWNER_WITHDRAWAL'
             WHEN 'COMMISSION_SWEEP' THEN 'COMMISSION_SWEEP'
             WHEN 'GAS_TOPUP' THEN 'GAS_TOPUP'
             WHEN 'TREASURY_WITHDRAWAL' THEN 'TREASURY_WITHDRAWAL'
+            WHEN '' THEN 'LOST_DEAL'
             ELSE 'REFUND_SENT' END, 'out:', chain.sent_nano),
       ('NETWORK_FEE', 'fee:', chain.fee_nano)) AS expected (kind, prefix, nano)
   LEFT JOIN LATERAL (
@@ -60,9 +61,10 @@ SELECT booked.kind, booked.nano, coalesce(expected.nano, 0) FROM (
 
 _PAID_TWICE_OR_UNOWED = """
 SELECT coalesce(settlement_id::text, 'wallet ' || wallet_id) AS subject, count(*)
-  FROM ton_transactions
+  FROM ton_transactions JOIN wallets wallet ON wallet.subwallet = wallet_id
  WHERE direction = 'OUT' AND (state IN ('LANDED', 'CONFIRMED', 'FOREIGN')
-                              OR state = 'ADOPTED' AND settlement_id IS NOT NULL)
+                              OR state = 'ADOPTED' AND settlement_id IS NOT NULL
+                              OR state = 'ADOPTED' AND sent_nano > 0 AND reserved_at IS NULL)
  GROUP BY subject HAVING bool_or(settlement_id IS NULL) OR count(*) > 1
 """
 
@@ -104,9 +106,11 @@ _IN_TRANSIT = """
 SELECT (SELECT coalesce(sum(debit_nano - credit_nano), 0) FROM ledger_entries
          WHERE account = 'IN_TRANSIT'),
        (SELECT coalesce(sum(attempt.sent_nano), 0) FROM ton_transactions attempt
-         JOIN settlements settlement ON settlement.id = attempt.settlement_id
-        WHERE settlement.kind IN ('COMMISSION_SWEEP', 'GAS_TOPUP')
-          AND attempt.state IN ('LANDED', 'CONFIRMED', 'ADOPTED')),
+         LEFT JOIN settlements settlement ON settlement.id = attempt.settlement_id
+        WHERE attempt.state IN ('LANDED', 'CONFIRMED', 'ADOPTED')
+          AND (settlement.kind IN ('COMMISSION_SWEEP', 'GAS_TOPUP')
+               OR settlement.kind IS NULL AND EXISTS (
+                  SELECT FROM wallets WHERE address = attempt.destination))),
        (SELECT coalesce(sum(chain.received_nano), 0) FROM ton_transactions chain
          JOIN wallets sender ON sender.address = chain.source
         WHERE chain.direction = 'IN')
@@ -115,7 +119,7 @@ SELECT (SELECT coalesce(sum(debit_nano - credit_nano), 0) FROM ledger_entries
 
 @check(11, Severity.CRITICAL)
 def every_out_is_owed_once() -> Iterator[Finding]:
-    """At most one unbounced OUT per settlement, and no OUT without one."""
+    """At most one unbounced OUT per settlement, and none without one but a lost deal's."""
     for subject, count in rows(_PAID_TWICE_OR_UNOWED):
         yield Finding(subject, f"{count} transfers landed")
 

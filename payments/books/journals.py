@@ -66,6 +66,10 @@ LEGS: dict[Journal.Kind, tuple[Leg, ...]] = {
     ),
     _K.GAS_TOPUP: (_leg(IN_TRANSIT, EXTERNAL_TON, _OUT),),
     _K.TREASURY_WITHDRAWAL: (_leg(PLATFORM_TREASURY, EXTERNAL_TON, _OUT),),
+    _K.LOST_DEAL: (
+        _leg(_W.UNSOLICITED, (EXTERNAL_TON, PLATFORM_TREASURY), _OUT),
+        _leg(IN_TRANSIT, EXTERNAL_TON, _OUT),
+    ),
     _K.BOUNCE: (
         _leg(
             (_W.BOUNCED, NETWORK_FEES),

@@ -18,8 +18,9 @@ from advertmarket.audit import services as audit
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.ton_address import parse_address
-from payments.books.chart import PLATFORM_TREASURY, PerDeal, PerWallet
-from payments.books.ledger import balance
+from payments.books import ledger
+from payments.books.chart import EXTERNAL_TON, IN_TRANSIT, PLATFORM_TREASURY, PerDeal, PerWallet
+from payments.books.ledger import Line, balance
 from payments.models import Deposit, Escrow, Journal, Posting, Settlement, TonTransaction, Wallet
 from payments.sending import settlements
 from payments.sending.settlements import TREASURY_REFERENCE
@@ -92,8 +93,21 @@ class DealLost(NotAdoptable):
     """The deal was opened after the backup."""
 
     message = _(
-        "The deal of wallet {subwallet} is not in this database: correct the books by hand."
+        "The deal of wallet {subwallet} is not in this database:"
+        " find out what this was, then ask for wallet.adopt_lost."
     )
+
+
+class NotLost(NotAdoptable):
+    """No deal that was lost can have had the wallet."""
+
+    message = _("Wallet {subwallet} is not reserved for a deal that was lost.")
+
+
+class CameBack(NotAdoptable):
+    """The recipient does not have it."""
+
+    message = _("It came back to wallet {subwallet}: the money is there.")
 
 
 class DestinationLost(NotAdoptable):
@@ -153,10 +167,8 @@ def adopt(
         if settlement is None:
             raise _what_first(row, wallet)
         row.withheld_nano = _withheld(settlement, row.sent_nano) or 0
-    row.settlement, row.state = settlement, _S.ADOPTED
-    row.save(update_fields=["settlement", "state", "withheld_nano"])
-    wallet.expected_seqno += 1
-    wallet.save(update_fields=["expected_seqno"])
+    row.settlement = settlement
+    _count(row, wallet)
     if settlement is not None:
         settlement.lease_owner = settlement.leased_until = None  # whoever works on it lets go
         settlement.save(update_fields=["lease_owner", "leased_until"])
@@ -181,6 +193,55 @@ def adopt(
         at=at,
     )
     return settlement
+
+
+@requires_transaction
+def adopt_lost(
+    *, chain_transaction_id: int, evidence: ChainTransaction | None, actor: Actor, at: dt.datetime
+) -> None:
+    """Book what a FOREIGN message sent for a deal that was lost: out of what had come unasked.
+
+    Nothing here tells of that deal; who calls this knows it. `evidence` is as for `adopt`. What
+    went to the treasury is the platform's. The wallet stays frozen.
+
+    Raises:
+        NotAdoptable: something else must happen first, or the wallet was never a lost deal's.
+        InsufficientFunds: less had come there than was sent.
+    """
+    row, wallet = _lock(chain_transaction_id)
+    if wallet.reserved_at is None or not row.sent_nano:
+        raise NotLost(subwallet=wallet.subwallet)
+    if _returned(row, wallet, evidence) is not None:
+        raise CameBack(subwallet=wallet.subwallet)
+    ledger.post(
+        kind=Journal.Kind.LOST_DEAL,
+        key=f"out:{wallet.address}:{row.lt}",
+        lines=_out_of_unsolicited(row, wallet),
+        actor=actor,
+        at=at,
+    )
+    _count(row, wallet)
+
+
+def _out_of_unsolicited(row: TonTransaction, wallet: Wallet) -> list[Line]:
+    source, sent_nano = PerWallet.UNSOLICITED.of(wallet.subwallet), row.sent_nano
+    to = Wallet.objects.filter(address=row.destination).first()
+    if to is None:
+        return [Line(source, EXTERNAL_TON, sent_nano, wallet.subwallet)]
+    if to.subwallet != TREASURY:
+        raise NotOurs
+    return [
+        Line(source, PLATFORM_TREASURY, sent_nano),
+        Line(IN_TRANSIT, EXTERNAL_TON, sent_nano, wallet.subwallet),
+    ]
+
+
+def _count(row: TonTransaction, wallet: Wallet) -> None:
+    """Count a locked wallet's message as ours."""
+    row.state = _S.ADOPTED
+    row.save(update_fields=["settlement", "state", "withheld_nano"])
+    wallet.expected_seqno += 1
+    wallet.save(update_fields=["expected_seqno"])
 
 
 def _lock(pk: int) -> tuple[TonTransaction, Wallet]:
@@ -236,11 +297,7 @@ def _owed(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settlement | 
 
 def _fitting(row: TonTransaction, wallet: Wallet) -> list[Settlement]:
     """Lock and return the wallet's open settlements that may have sent such an amount."""
-    owed = (
-        Settlement.objects.select_for_update(no_key=True)
-        .filter(wallet=wallet)
-        .exclude(state__in=Settlement.OVER)
-    )
+    owed = Settlement.objects.open().select_for_update(no_key=True).filter(wallet=wallet)
     return [one for one in owed.order_by("created_at") if _withheld(one, row.sent_nano) is not None]
 
 
@@ -267,8 +324,9 @@ def _owed_anew(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settleme
     if to is not None and to.subwallet == TREASURY and wallet.reference is not None:
         kind, reference = _K.COMMISSION_SWEEP, wallet.reference
         amount_nano = balance(PerDeal.COMMISSION.of(reference))
-    elif to is not None and to.reference is not None and is_treasury:
-        kind, reference, amount_nano = _K.GAS_TOPUP, to.reference, row.sent_nano
+    elif to is not None and (to.reference or to.reserved_at) and is_treasury:
+        reference = to.reference or TREASURY_REFERENCE  # a lost deal has none
+        kind, amount_nano = _K.GAS_TOPUP, row.sent_nano
     elif row.destination == _cold_address() and is_treasury:
         kind, reference, amount_nano = _K.TREASURY_WITHDRAWAL, TREASURY_REFERENCE, row.sent_nano
         if balance(PLATFORM_TREASURY) < amount_nano:
@@ -276,7 +334,7 @@ def _owed_anew(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settleme
     else:
         return None
     same = Settlement.objects.filter(reference=reference, kind=kind)
-    if not amount_nano or same.exclude(state__in=Settlement.OVER).exists():
+    if not amount_nano or same.open().exists():
         return None
     return settlements.owe(
         kind=kind,

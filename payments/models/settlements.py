@@ -10,6 +10,14 @@ from django.db.models import Q
 from .chain import Wallet
 
 
+class Settlements(models.QuerySet["Settlement"]):
+    """Owed transfers."""
+
+    def open(self) -> Settlements:
+        """Return those that are not over: owed still, or on their way."""
+        return self.exclude(state__in=Settlement.OVER)
+
+
 class Settlement(models.Model):
     """One owed transfer out of one wallet, from the decision until the recipient has it.
 
@@ -62,6 +70,8 @@ class Settlement(models.Model):
     created_at = models.DateTimeField()
     state_since_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True)
+
+    objects = Settlements.as_manager()
 
     class Meta:
         db_table = "settlements"

@@ -1,5 +1,5 @@
-"""What operators do about money: each deed with a reason, audited, and some with a second person.
+"""Operations: what operators do about money, with a reason, audited, some with a second person.
 
-`requests` is the door; the deeds themselves stand beside it, one function each, or in another
+`requests` is the door; the operations themselves stand beside it, one function each, or in another
 app's `operations.py`.
 """

@@ -221,6 +221,6 @@ def withdraw(
 def _lock_treasury() -> Wallet:
     treasury = Wallet.objects.select_for_update(no_key=True).get(subwallet=TREASURY)
     withdrawals = Settlement.objects.filter(kind=Settlement.Kind.TREASURY_WITHDRAWAL)
-    if withdrawals.exclude(state__in=Settlement.OVER).exists():
+    if withdrawals.open().exists():
         raise WithdrawalUnderWay
     return treasury

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, ClassVar
-
-from django.utils.translation import gettext_lazy as _
+from typing import Any
 
 from advertmarket.actors import Actor
-from advertmarket.errors import Code, DomainError
-from advertmarket.messaging.outbox import publish
 from payments import deposits
-from payments.books import ledger
-from payments.books.chart import PerDeal
-from payments.books.ledger import Line
-from payments.events import DepositRejected
-from payments.models import Deposit, Escrow, Journal
-from payments.sending import settlements
+from payments.models import Deposit, Escrow
 
 from .registry import FourEyes, Nano, Number, Payload, operation
-
-
-class NotInReview(DomainError):
-    """The deposit does not wait for an operator, or not for this."""
-
-    code: ClassVar[Code] = Code.INVALID_STATE_TRANSITION
-    message = _("This deposit does not wait for that.")
 
 
 class ADeposit(Payload):
@@ -48,7 +32,7 @@ def approve(
     Raises:
         NotInReview: it does not wait for anybody.
     """
-    escrow, deposit = _lock_in_review(payload)
+    escrow, deposit = _lock(payload)
     deposits.allocate(escrow=escrow, deposit=deposit, actor=actor, at=at)
 
 
@@ -59,41 +43,9 @@ def reject(payload: ADeposit, *, evidence: Any, reason: str, actor: Actor, at: d
     Raises:
         NotInReview: it does not wait for anybody, or funds nothing (approved, it goes back).
     """
-    escrow, deposit = _lock_in_review(payload)
-    if escrow.state == Escrow.State.EXPIRED:
-        escrow.state = Escrow.State.CLOSED  # what came for it was in time, and is late from now on
-        escrow.save(update_fields=["state"])
-        deposits.allocate(escrow=escrow, deposit=deposit, actor=actor, at=at)
-        return
-    if escrow.state != Escrow.State.AWAITING:
-        raise NotInReview
-    row = deposit.chain_transaction
-    reference = escrow.reference
-    pending, owed = PerDeal.DEPOSIT_PENDING.of(reference), PerDeal.REFUND_PENDING.of(reference)
-    ledger.post(
-        kind=Journal.Kind.ALLOCATED,
-        key=f"allocate:{row.wallet.address}:{row.lt}",
-        lines=[Line(pending, owed, deposit.amount_nano)],
-        actor=actor,
-        at=at,
-    )
-    deposit.state, deposit.rule = Deposit.State.ALLOCATED, "rejected by an operator"
-    deposit.decided_at = at
-    deposit.save(update_fields=["state", "rule", "decided_at"])
-    settlements.owe_refund(escrow=escrow, amount_nano=deposit.amount_nano, at=at)
-    escrow.state, escrow.ended_at = Escrow.State.CLOSED, at
-    deposits.return_partial(escrow=escrow, actor=actor, at=at)
-    escrow.save(update_fields=["state", "ended_at", "partial_since_at"])
-    publish(
-        DepositRejected(deal_id=reference, deposit_id=deposit.pk, amount_nano=deposit.amount_nano),
-        key=f"deposit-rejected:{deposit.pk}",
-        at=at,
-    )
+    escrow, deposit = _lock(payload)
+    deposits.reject(escrow=escrow, deposit=deposit, actor=actor, at=at)
 
 
-def _lock_in_review(payload: ADeposit) -> tuple[Escrow, Deposit]:
-    escrow = deposits.lock_escrow_of(payload.deposit_id)
-    deposit = Deposit.objects.filter(pk=payload.deposit_id, state=Deposit.State.REVIEW).first()
-    if escrow is None or deposit is None or deposit.amount_nano != payload.nano:
-        raise NotInReview
-    return escrow, deposit
+def _lock(payload: ADeposit) -> tuple[Escrow, Deposit]:
+    return deposits.lock_in_review(deposit_id=payload.deposit_id, amount_nano=payload.nano)

@@ -1,4 +1,4 @@
-"""The deeds that operators may ask for, by name, with what each needs to know."""
+"""The operations that operators may ask for, by name, with what each needs to know."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
+from django.conf import settings
 from django.utils.module_loading import autodiscover_modules
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from accounts.services import mask_address
 from advertmarket.actors import Actor
 from advertmarket.money import MAX_NANO
+from advertmarket.ton_address import parse_address
 
 P = TypeVar("P", bound="Payload")
 
@@ -28,7 +31,7 @@ Number = Annotated[int, Field(strict=True, ge=0, le=MAX_NANO)]
 
 
 class Payload(BaseModel):
-    """Exactly what a deed is about; amounts in nanoTON."""
+    """Exactly what an operation is about; amounts in nanoTON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,16 +48,31 @@ class Payload(BaseModel):
         return self.model_dump(mode="json")
 
 
+class ToAddress(Payload):
+    """Where money goes, or went; raw as soon as it is read."""
+
+    address: str = Field(max_length=100)
+
+    @field_validator("address")
+    @classmethod
+    def _raw(cls, address: str) -> str:
+        return parse_address(address, network=settings.TON_NETWORK)
+
+    def masked(self) -> dict[str, Any]:
+        """Return the payload with its address masked."""
+        return {**super().masked(), "address": mask_address(self.address)}
+
+
 class FourEyes(Enum):
     """Whether a second person must agree."""
 
     NEVER = "never"
-    ABOVE_LIMIT = "above a limit per deed, and per operator and day"
+    ABOVE_LIMIT = "above a limit per operation, and per operator and day"
     AFTER_ALARM = "if the platform paused by itself"
     ALWAYS = "always"
 
 
-class Deed(Protocol):
+class Do(Protocol):
     """Does it, in the caller's database transaction."""
 
     def __call__(
@@ -65,12 +83,12 @@ class Deed(Protocol):
 
 @dataclass(frozen=True)
 class Operation:
-    """A kind of deed. `look` asks the chain beforehand, outside any database transaction."""
+    """What may be asked for. `look` asks the chain beforehand, outside any database transaction."""
 
     name: str
     payload: type[Payload]
     four_eyes: FourEyes
-    do: Deed
+    do: Do
     look: Callable[[Any], Any] | None
 
 
@@ -83,10 +101,10 @@ def operation(
     *,
     four_eyes: FourEyes = FourEyes.NEVER,
     look: Callable[[Any], Any] | None = None,
-) -> Callable[[Deed], Deed]:
+) -> Callable[[Do], Do]:
     """Register a function as what `name` does."""
 
-    def register(do: Deed) -> Deed:
+    def register(do: Do) -> Do:
         if name in _operations:
             raise TypeError(f"operation {name} is registered twice")
         _operations[name] = Operation(name, payload, four_eyes, do, look)

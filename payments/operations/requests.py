@@ -1,4 +1,4 @@
-"""The door for operators: ask for a deed, and where it needs a second person, approve it.
+"""The door for operators: ask for an operation and, where it needs a second person, approve it.
 
 Who asks, what exactly, why and when is stored with its digest; only that, unchanged, is carried
 out, by another person, within the hour. Everything done is in the audit log.
@@ -105,7 +105,7 @@ def ask(
 
     Raises:
         NotPermitted, UnknownOperation, ReasonMissing: it is refused, and nothing was done.
-        DomainError: what the deed itself refuses.
+        DomainError: what the operation itself refuses.
     """
     operation, parsed = _parse(name, payload)
     operator_id = _check(actor, OPERATE)
@@ -139,7 +139,7 @@ def approve(
     Raises:
         NotPermitted, NeedsAnotherPerson: not by this person.
         RequestNotOpen: decided, expired, or changed since it was asked for.
-        DomainError: what the deed itself refuses; the request stays open.
+        DomainError: what the operation itself refuses; the request stays open.
     """
     operator_id = _check(actor, APPROVE)
     request = _lock_open(request_id, operator_id, at)
@@ -215,7 +215,7 @@ def _needs_second(operation: Operation, parsed: Payload, operator_id: int, at: d
     ).aggregate(sum=Sum("amount_nano"))["sum"]
     limits = settings.OPERATOR_LIMITS_NANO
     amount = parsed.amount_nano()
-    return amount > limits["deed"] or amount + (alone or 0) > limits["day"]
+    return amount > limits["operation"] or amount + (alone or 0) > limits["day"]
 
 
 def _lock_open(request_id: UUID, operator_id: int, at: dt.datetime) -> OperatorRequest:

@@ -6,15 +6,13 @@ import datetime as dt
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field, field_validator
 
-from accounts.services import MAX_COMMENT_BYTES, CommentTooLong, mask_address
+from accounts.services import MAX_COMMENT_BYTES, CommentTooLong
 from advertmarket.actors import Actor
 from advertmarket.db import release_connection
 from advertmarket.errors import Code, DomainError
-from advertmarket.ton_address import parse_address
 from payments import services
 from payments.books import ledger
 from payments.books.chart import PerDeal
@@ -28,7 +26,7 @@ from payments.ton import client
 from payments.ton.schema import ChainTransaction, WalletState
 from payments.wallets import refuse_own
 
-from .registry import FourEyes, Nano, Payload, operation
+from .registry import FourEyes, Nano, Payload, ToAddress, operation
 
 _S = Settlement.State
 _STANDING = (_S.QUEUED, _S.HELD, _S.NEEDS_OPERATOR)
@@ -67,16 +65,10 @@ class AHeldSettlement(ASettlement):
     held_for: str = Field(max_length=300)
 
 
-class ADestination(ASettlement):
+class ADestination(ToAddress, ASettlement):
     """Where an owed transfer goes instead."""
 
-    address: str = Field(max_length=100)
     comment: str = ""
-
-    @field_validator("address")
-    @classmethod
-    def _raw(cls, address: str) -> str:
-        return parse_address(address, network=settings.TON_NETWORK)
 
     @field_validator("comment")
     @classmethod
@@ -84,10 +76,6 @@ class ADestination(ASettlement):
         if len(comment.encode()) > MAX_COMMENT_BYTES:
             raise CommentTooLong(limit=MAX_COMMENT_BYTES)
         return comment
-
-    def masked(self) -> dict[str, Any]:
-        """Return the payload with its address masked."""
-        return {**super().masked(), "address": mask_address(self.address)}
 
 
 @operation("settlement.hold", ASettlement)
@@ -216,7 +204,7 @@ def cancel_into_refund(
     if escrow is None or settlement.kind != Settlement.Kind.PAYOUT:
         raise NotAsItStands(state=settlement.state, problem=_("it is no payout"))
     refunds = Settlement.objects.filter(reference=reference, kind=Settlement.Kind.REFUND)
-    if refunds.exclude(state__in=Settlement.OVER).exists():
+    if refunds.open().exists():
         raise NotAsItStands(state=settlement.state, problem=_("a refund is under way"))
     owed = PerDeal.REFUND_PENDING.of(reference)
     commission = PerDeal.COMMISSION.of(reference)

@@ -22,7 +22,7 @@ from django.utils import timezone
 from accounts.selectors import Destination
 from advertmarket.actors import Actor
 from payments.models import ChainCursor, Settlement, TonTransaction, Wallet
-from payments.ton.api import TonApi, TonUnavailable
+from payments.ton.api import SearchUnfinished, TonApi, TonUnavailable
 from payments.ton.wallet import FeeQuestion, Signer, fee_question
 from payments.wallets import TREASURY, freeze
 
@@ -135,6 +135,8 @@ class Executor:
             self._finish(pk, wait)
         except PayoutsPaused as paused:
             self._finish(pk, NotNow(f"the end of a pause: {paused.facts['reason']}", SOON))
+        except SearchUnfinished:
+            self._finish(pk, NotNow("the recipient's side, among many messages", SOON))
         except TonUnavailable as away:
             self._finish(pk, NotNow(f"the TON network: {away.facts['reason']}", LATER))
 

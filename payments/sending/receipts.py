@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from payments.models import TonTransaction
-from payments.ton.api import TonApi
+from payments.ton.api import SearchUnfinished, TonApi
 from payments.ton.schema import ChainTransaction
+
+T = TypeVar("T")
 
 
 def receipt_of(sent: TonTransaction, client: TonApi) -> ChainTransaction | None:
     """Ask for the recipient's chain transaction of a landed row's one message, once there is one.
 
     Raises:
+        SearchUnfinished: it must be asked again, to look further.
         TonUnavailable: the chain cannot be asked.
     """
     if not sent.out_msg_hash or sent.lt is None:
         return None
     return client.received(sent.out_msg_hash, by=sent.destination, after_lt=sent.lt)
+
+
+def patiently(look: Callable[[], T]) -> T:
+    """Return what `look` finds, however often it must be asked: for who waits at a terminal."""
+    while True:
+        try:
+            return look()
+        except SearchUnfinished:
+            continue

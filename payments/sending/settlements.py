@@ -98,14 +98,27 @@ def owe(
 
 
 @requires_transaction
-def owe_refund(*, escrow: Escrow, amount_nano: int, at: dt.datetime) -> None:
-    """Owe `amount_nano` (nanoTON) of a locked escrow's REFUND_PENDING to its advertiser."""
+def owe_refund(
+    *,
+    escrow: Escrow,
+    amount_nano: int,
+    at: dt.datetime,
+    kind: Settlement.Kind = Settlement.Kind.REFUND,
+    deposit: Deposit | None = None,
+    held_for: str = "",
+) -> None:
+    """Owe `amount_nano` (nanoTON) of what a locked escrow holds to its advertiser.
+
+    `deposit` is the one that goes back, where it goes back for itself; `held_for` as in `owe`.
+    """
     owe(
-        kind=Settlement.Kind.REFUND,
+        kind=kind,
         reference=escrow.reference,
         wallet=escrow.wallet,
         payee_id=escrow.refund_user_id,
+        deposit=deposit,
         amount_nano=amount_nano,
+        held_for=held_for,
         at=at,
     )
 
@@ -113,10 +126,10 @@ def owe_refund(*, escrow: Escrow, amount_nano: int, at: dt.datetime) -> None:
 @requires_transaction
 def top_up(*, settlement: Settlement, treasury: Wallet, amount_nano: int, at: dt.datetime) -> None:
     """Have the locked treasury send gas to a settlement's wallet; one top-up is open at a time."""
-    is_open = Settlement.objects.filter(
+    top_ups = Settlement.objects.filter(
         reference=settlement.reference, kind=Settlement.Kind.GAS_TOPUP
-    ).exclude(state__in=Settlement.OVER)
-    if not is_open.exists():
+    )
+    if not top_ups.open().exists():
         owe(
             kind=Settlement.Kind.GAS_TOPUP,
             reference=settlement.reference,
@@ -288,7 +301,7 @@ def _tell_if_settled(settlement: Settlement, at: dt.datetime) -> None:
     if escrow is None or escrow.state not in Escrow.DECIDED:
         return
     owed = Settlement.objects.filter(reference=settlement.reference, kind__in=DECISIONS)
-    if settlement.kind in DECISIONS and not owed.exclude(state__in=Settlement.OVER).exists():
+    if settlement.kind in DECISIONS and not owed.open().exists():
         publish(
             EscrowSettled(deal_id=escrow.reference, outcome=escrow.state),
             key=f"escrow-settled:{escrow.reference}:{escrow.state}",

@@ -39,9 +39,9 @@ def owe_sweep(*, reference: UUID, at: dt.datetime) -> None:
     """Owe a deal's commission to the treasury, unless the deal owes something by now."""
     escrow = lock_escrow(reference)
     nano = balance(PerDeal.COMMISSION.of(reference))
-    is_open = Settlement.objects.filter(reference=reference).exclude(state__in=Settlement.OVER)
+    others = Settlement.objects.filter(reference=reference).open()
     owes = any(balance(kind.of(reference)) for kind in DEBTS)
-    if nano <= DUST_NANO or owes or is_open.exists():
+    if nano <= DUST_NANO or owes or others.exists():
         return
     settlements.owe(
         kind=Settlement.Kind.COMMISSION_SWEEP,

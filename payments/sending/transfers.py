@@ -196,7 +196,7 @@ def _treasury_lacks(missing_nano: int, treasury: Wallet) -> NotNow:
 def _plan_sweep(settlement: Settlement, free_nano: int) -> Plan:
     """A wallet is swept only when nothing else is owed from it."""
     reference = settlement.reference
-    others = Settlement.objects.filter(reference=reference).exclude(state__in=Settlement.OVER)
+    others = Settlement.objects.filter(reference=reference).open()
     owes = any(balance(kind.of(reference)) for kind in DEBTS)
     if owes or others.exclude(pk=settlement.pk).exists():
         raise NotNow("the wallet to owe nothing else", MUCH_LATER)

@@ -45,6 +45,10 @@ class TonUnavailable(DomainError):
     message = _("The TON network cannot be asked right now: {reason}.")
 
 
+class SearchUnfinished(TonUnavailable):
+    """So much happened there since that one look does not see it all; the next one goes on."""
+
+
 class TonApi(ABC):
     """TON Center's API in one of its versions: what payouts and the stock of wallets ask of it.
 
@@ -79,6 +83,9 @@ class TonApi(ABC):
         """Return the chain transaction in which a raw address received a message, if there is one.
 
         The message is known by its hash (hex) and was sent at `after_lt`.
+
+        Raises:
+            SearchUnfinished: it was not found so far; asked again, this client looks further.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The audit log: written with the deed, and never again touched."""
+"""The audit log: written with what is done, and never again touched."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def record() -> None:
     )
 
 
-def test_a_deed_is_written_down_with_its_correlation() -> None:
+def test_what_is_done_is_written_down_with_its_correlation() -> None:
     with correlation.bind(uuid.uuid4()) as correlation_id, transaction.atomic():
         record()
 
@@ -57,7 +57,7 @@ def test_outside_a_database_transaction_nothing_is_written() -> None:
     assert not AuditEntry.objects.exists()
 
 
-def test_a_deed_that_is_rolled_back_leaves_no_entry() -> None:
+def test_what_is_rolled_back_leaves_no_entry() -> None:
     with transaction.atomic():
         record()
         transaction.set_rollback(True)

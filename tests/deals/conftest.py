@@ -15,13 +15,13 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from advertmarket.telegram import limits
-from advertmarket.telegram.client import close_bot
 from sandbox.process import LOOPBACK, Child, free_port
 from sandbox.telegram.control import Telegram
 from sandbox.ton.control import Chain
 from tests import environment
 from tests.database import Clone
 from tests.deals.market import FundedMarket, LiveMarket, Market
+from tests.local_telegram import close_bot
 from tests.payments.bank import Bank
 
 _subwallets = itertools.count(1, 1_000)

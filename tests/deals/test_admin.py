@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
+from accounts.services import mask_address
+from advertmarket.money import NANO_PER_TON
+from advertmarket.ton_address import friendly_address
+from deals import endings
 from deals.models import Deal, Dispute
+from payments import selectors as payments
 
-from .market import OWNER, LiveMarket
+from .market import ADVERTISER, OWNER, LiveMarket
 
 
 @pytest.fixture
@@ -33,6 +40,26 @@ def test_a_deals_page_shows_history_money_ad_and_looks(
         *("OWNER_PENDING: 45", "COMMISSION: 5", "RELEASED", "https://example.com/order"),
     ):
         assert shown in page, shown
+
+
+def test_a_deals_page_shows_all_its_transfers(live_market: LiveMarket, operator: Client) -> None:
+    deal_id = live_market.funded()
+    live_market.bank.deposit(deal_id, 7 * NANO_PER_TON)
+    for actor in (OWNER, ADVERTISER):
+        live_market.do(endings.cancel_deal, deal_id, actor)
+    live_market.settle()
+    annas, held_for = live_market.annas.raw_address, "an operator's word: far more than the price"
+    held, refund = payments.transfers_of(deal_id)
+
+    page = unescape(operator.get(f"/admin/deals/deal/{deal_id}/change/").content.decode())
+
+    for cells in (
+        ("OVERPAYMENT_REFUND", "7", "HELD", held_for, "", ""),
+        ("REFUND", "50", "CONFIRMED", "", mask_address(annas), refund.tx_hash),
+    ):
+        assert "".join(f"<td>{cell}</td>" for cell in cells) in page
+    assert (held.tx_hash, len(refund.tx_hash)) == ("", 64)
+    assert friendly_address(annas, network="testnet") not in page
 
 
 def test_a_disputes_page_shows_evidence_and_a_split(

@@ -227,7 +227,7 @@ def reject(deposit: Deposit) -> None:
 
 
 def operator(name: str) -> Actor:
-    """Somebody who may ask for deeds about money, and approve them."""
+    """Somebody who may ask for operations, and approve them."""
     user = get_user_model().objects.create_user(name, password="long-enough-password")
     codes = ["operate_money", "approve_money"]
     user.user_permissions.set(Permission.objects.filter(codename__in=codes))
@@ -235,7 +235,7 @@ def operator(name: str) -> Actor:
 
 
 def ask(name: str, payload: dict[str, object]) -> None:
-    """One operator asks for a deed, and another approves it where it takes two."""
+    """One operator asks for an operation, and another approves it where it takes two."""
     seen = {"evidence": requests.look(name, payload), "at": timezone.now()}
     with transaction.atomic():
         asked = requests.ask(

@@ -72,7 +72,7 @@ def test_a_decision_is_owed_at_once_and_audited(disputed: UUID) -> None:
 
 
 def test_above_a_limit_a_second_person_decides(disputed: UUID, settings: Settings) -> None:
-    settings.OPERATOR_LIMITS_NANO = {"deed": PRICE_NANO - 1, "day": PRICE_NANO}
+    settings.OPERATOR_LIMITS_NANO = {"operation": PRICE_NANO - 1, "day": PRICE_NANO}
     vera, boris = operator("vera", "operate_money"), operator("boris", "approve_money")
 
     request = ask(disputed, vera)

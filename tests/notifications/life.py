@@ -62,14 +62,12 @@ def begin() -> UUID:
     return deal_id
 
 
-def records() -> list[Record]:
-    """Every event that was published, as records of Kafka, in order."""
-    return [_record(row) for row in OutboxMessage.objects.order_by("id")]
-
-
-def tell_all() -> list[Outcome]:
-    """Give notifications every event that was published, from the first on."""
-    return [process(record, group=GROUP, at=timezone.now()) for record in records()]
+def tell_all(*event_types: str) -> list[Outcome]:
+    """Give notifications every event that was published, from the first on, or these kinds."""
+    rows = OutboxMessage.objects.order_by("id")
+    if event_types:
+        rows = rows.filter(event_type__in=event_types)
+    return [process(_record(row), group=GROUP, at=timezone.now()) for row in rows]
 
 
 def heard(user_id: int) -> list[OutgoingMessage]:

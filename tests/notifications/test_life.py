@@ -27,6 +27,8 @@ from payments.events import (
     SettlementConfirmed,
     SettlementStuck,
 )
+from payments.models import Deposit
+from payments.operations import deposits as review
 from tests.notifications.life import (
     ADVERTISER,
     ANNA,
@@ -41,19 +43,25 @@ from tests.notifications.life import (
 from tests.payments.bank import OWNER_ID, Bank
 
 SYSTEM = Actor.system("test")
+DAY_AND_GRACE_S = 86_400 + 301
 
 
 @pytest.fixture
-def funded(bank: Bank) -> UUID:
+def unpaid(bank: Bank) -> UUID:
     deal_id = begin()
     at = timezone.now()
     with transaction.atomic():
         services.accept_offer(deal_id=deal_id, proof=proof(at), actor=OWNER, at=at)
         services.request_payment(deal_id=deal_id, proof=proof(at), actor=SYSTEM, at=at)
-    bank.pay(deal_id, PRICE_NANO)
+    return deal_id
+
+
+@pytest.fixture
+def funded(bank: Bank, unpaid: UUID) -> UUID:
+    bank.pay(unpaid, PRICE_NANO)
     bank.apply_deposits()
     sweeps.fund_deals()
-    return deal_id
+    return unpaid
 
 
 def submit(deal_id: UUID, text: str, *media: Media) -> None:
@@ -183,6 +191,91 @@ def test_a_wish_to_cancel_is_told_to_the_other_side_and_the_refund_to_both(funde
 
     assert heard(ANNA)[-1].text.startswith("<b>The channel News &amp; &lt;views&gt; asks to cancel")
     assert heard(OLEG)[-1].text == "Сделка для канала News &amp; &lt;views&gt; на 100 TON отменена."
+
+
+def expire(bank: Bank, deal_id: UUID) -> None:
+    """The deadline and its grace pass, and the deal ends."""
+    with bank.pass_time(DAY_AND_GRACE_S):
+        bank.read()
+        sweeps.end_overdue_deals()
+
+
+def test_the_end_of_a_deal_that_was_paid_in_part_says_what_goes_back(
+    bank: Bank, unpaid: UUID
+) -> None:
+    bank.deposit(unpaid, 40 * NANO_PER_TON)
+    expire(bank, unpaid)
+    tell_all()
+
+    notice = heard(ANNA)[-1]
+    assert notice.text == (
+        "The deal with News &amp; &lt;views&gt; over 100 TON expired: its deadline passed. "
+        "40 TON go back to you."
+    )
+    assert notice.about_money
+    assert heard(OLEG)[-1].text == (
+        "Сделка для канала News &amp; &lt;views&gt; на 100 TON истекла: её срок прошёл."
+    )
+
+
+def test_the_end_of_a_deal_says_nothing_of_dust(bank: Bank, unpaid: UUID) -> None:
+    bank.deposit(unpaid, NANO_PER_TON // 100)
+    expire(bank, unpaid)
+    tell_all()
+
+    notice = heard(ANNA)[-1]
+    assert notice.text == (
+        "The deal with News &amp; &lt;views&gt; over 100 TON expired: its deadline passed."
+    )
+    assert not notice.about_money
+
+
+def test_a_rejected_deposit_is_told_to_go_back(bank: Bank, unpaid: UUID) -> None:
+    bank.deposit(unpaid, 40 * NANO_PER_TON)
+    bank.deposit(unpaid, 2_000 * NANO_PER_TON)
+    with transaction.atomic():
+        review.reject(
+            review.ADeposit(deposit_id=Deposit.objects.latest("pk").pk, nano=2_000 * NANO_PER_TON),
+            evidence=None,
+            reason="nobody knows them",
+            actor=Actor.operator(1),
+            at=timezone.now(),
+        )
+    with transaction.atomic():
+        endings.cancel_rejected(deal_id=unpaid, actor=SYSTEM, at=timezone.now())
+    tell_all()
+
+    notice = heard(ANNA)[-1]
+    assert notice.text == (
+        "The deal with News &amp; &lt;views&gt; over 100 TON was cancelled. "
+        "2040 TON go back to you."
+    )
+    assert notice.about_money
+
+
+LATE = "<b>7 TON came for the deal with News &amp; &lt;views&gt; after it had ended.</b>\n\n"
+
+
+@pytest.mark.parametrize(
+    ("address_is_given", "where_to"),
+    [
+        (True, "They go back to your refund address."),
+        (False, "Open the deal and say where they go back to."),
+    ],
+)
+def test_who_pays_after_the_end_hears_where_the_money_goes(
+    bank: Bank, unpaid: UUID, address_is_given: bool, where_to: str
+) -> None:
+    if address_is_given:
+        bank.set_refund_address(unpaid)
+    with transaction.atomic():
+        endings.cancel_deal(deal_id=unpaid, actor=ADVERTISER, at=timezone.now())
+    bank.deposit(unpaid, 7 * NANO_PER_TON)
+    tell_all()
+
+    notice = heard(ANNA)[-1]
+    assert notice.text == LATE + where_to
+    assert notice.about_money
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,13 @@ from payments import wallets
 from payments.ton import api
 from sandbox.ton.control import Chain
 from tests.database import Clone
+from tests.payments.backups import backups
 from tests.payments.bank import Bank, PollingBank
 from tests.payments.doomed import Doomed
 from tests.payments.mothers import Mother
 from tests.payments.server import Server, Sleeps
+
+__all__ = ["backups"]
 
 
 @pytest.fixture(scope="session")

@@ -143,6 +143,10 @@ def a_transfer_that_nobody_owed_landed(reference: UUID) -> None:
     copy.save(force_insert=True)
 
 
+def a_deals_payout_is_taken_for_a_lost_deals(reference: UUID) -> None:
+    change(reference, "OUT", state=TonTransaction.State.ADOPTED, settlement=None)
+
+
 def the_chain_holds_less(reference: UUID) -> None:
     change(reference, "OUT", chain_balance_nano=F("chain_balance_nano") - 1)
 
@@ -235,6 +239,7 @@ PLANTED: list[tuple[Callable[[UUID], None], set[str]]] = [
     (a_fee_is_paid_by_the_commission, {FEES}),
     (a_second_transfer_landed, {ONCE, ATTEMPTS}),
     (a_transfer_that_nobody_owed_landed, {ONCE}),
+    (a_deals_payout_is_taken_for_a_lost_deals, {BOOKED, ONCE}),
     (the_chain_holds_less, {RESERVES}),
     (the_running_balance_is_wrong, {RESERVES}),
     (a_posting_names_another_wallet, {RESERVES, BOOKED}),

@@ -9,8 +9,9 @@ import httpx
 import pytest
 from pytest_django.fixtures import Settings
 
+from payments.sending.receipts import patiently
 from payments.ton import client, client_v2
-from payments.ton.api import TonUnavailable
+from payments.ton.api import SearchUnfinished, TonUnavailable
 from payments.ton.client_v2 import TonClientV2
 from payments.ton.schema_v2 import AddressInformation
 from payments.ton.wallet import FeeQuestion
@@ -174,12 +175,98 @@ def test_a_receipt_is_found_among_others(
     assert bank.v2.received("ab" * 32, by=bank.owner.raw_address, after_lt=sent_lt) is None
 
 
-def test_a_recipient_who_received_too_much_since_is_said_so(
-    bank: PollingBank, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def busy(bank: PollingBank, monkeypatch: pytest.MonkeyPatch) -> PollingBank:
+    """A look sees three messages, in pages of two."""
+    monkeypatch.setattr(client_v2, "PAGE", 2)
     monkeypatch.setattr(client_v2, "MOST_SEARCHED", 3)
-    for _ in range(5):
+    return bank
+
+
+def receive(bank: PollingBank, times: int) -> None:
+    """Others send something to the owner."""
+    for _ in range(times):
         bank.chain.faucet(bank.owner.raw_address, 1)
 
-    with pytest.raises(TonUnavailable, match="over 3 messages"):
-        bank.v2.received("ab" * 32, by=bank.owner.raw_address, after_lt=0)
+
+def hashes(bank: PollingBank) -> list[str]:
+    """The messages that the owner received, oldest first."""
+    address = bank.owner.raw_address
+    received = bank.client.account_chain_transactions([address], after_lt=0)
+    return [tx.in_msg.hash for tx in received if tx.in_msg is not None]
+
+
+def looks(bank: PollingBank, msg_hash: str, at_most: int = 9) -> list[str]:
+    """How often the owner's side is looked at until there is an answer, and what that is."""
+    seen = []
+    for _ in range(at_most):
+        try:
+            found = bank.v2.received(msg_hash, by=bank.owner.raw_address, after_lt=0)
+        except SearchUnfinished:
+            seen.append("unfinished")
+        else:
+            return [*seen, "found" if found else "missing"]
+    return seen
+
+
+def test_a_look_goes_on_where_the_last_one_stopped(busy: PollingBank) -> None:
+    receive(busy, 10)
+    first, *_, last = hashes(busy)
+
+    assert looks(busy, last) == ["found"]
+    assert looks(busy, first) == ["unfinished"] * 3 + ["found"]
+
+
+def test_what_comes_meanwhile_keeps_no_search_from_its_end(busy: PollingBank) -> None:
+    receive(busy, 5)
+    [first, *_] = hashes(busy)
+    assert looks(busy, first, at_most=1) == ["unfinished"]
+
+    receive(busy, 9)
+
+    assert looks(busy, first) == ["found"]
+
+
+def test_what_was_looked_through_is_not_looked_at_again(busy: PollingBank) -> None:
+    receive(busy, 7)
+    assert looks(busy, "ab" * 32) == ["unfinished", "unfinished", "missing"]
+    receive(busy, 2)
+
+    assert looks(busy, "ab" * 32) == ["missing"]
+
+
+def test_few_searches_are_remembered(busy: PollingBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_v2, "_MOST_SEARCHES", 2)
+    receive(busy, 4)
+    for number in range(5):
+        looks(busy, f"{number:064x}")
+
+    assert list(busy.v2._searches) == [f"{number:064x}" for number in (3, 4)]
+
+
+def test_who_waits_at_a_terminal_is_answered_at_once(busy: PollingBank) -> None:
+    receive(busy, 10)
+    [first, *_] = hashes(busy)
+
+    found = patiently(lambda: busy.v2.received(first, by=busy.owner.raw_address, after_lt=0))
+
+    assert found is not None
+    assert found.in_msg is not None
+    assert found.in_msg.hash == first
+
+
+def test_a_payout_to_a_busy_recipient_is_confirmed(busy: PollingBank) -> None:
+    reference = busy.payout_due()
+    busy.execute()
+    busy.read()
+    receive(busy, 8)
+    assert busy.attempts(reference) == ["LANDED"]
+
+    busy.execute()
+    waits = busy.settlement(reference).waiting_for
+    busy.execute()
+    busy.execute()
+
+    assert waits == "the recipient's side, among many messages"
+    assert busy.attempts(reference) == ["CONFIRMED"]
+    assert OWNER_SHARE_NANO in busy.owner_received()

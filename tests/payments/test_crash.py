@@ -49,7 +49,7 @@ EXPIRING = {
 APPLYING = {
     "before the rule": line_of(deposits.apply_rule, "if _is_large("),
     "between the books and the escrow": line_of(deposits._fund, "escrow.state,"),
-    "at the end of the rule": line_of(deposits.allocate, "deposit.save("),
+    "at the end of the rule": line_of(deposits._decide, "deposit.save("),
 }
 
 

@@ -263,6 +263,6 @@ def test_what_a_waiting_sweep_took_along_is_not_owed_again(bank: Bank) -> None:
     assert bank.holds(reference) == {}
 
 
-def _do(deed: Any, payload: Payload, evidence: Any = None) -> None:
+def _do(operation: Any, payload: Payload, evidence: Any = None) -> None:
     with transaction.atomic():
-        deed(payload, evidence=evidence, reason="test", actor=ACTOR, at=timezone.now())
+        operation(payload, evidence=evidence, reason="test", actor=ACTOR, at=timezone.now())

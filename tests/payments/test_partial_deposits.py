@@ -14,6 +14,7 @@ from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF
 from payments.chain import reader
 from payments.models import Deposit, Escrow, Journal, Settlement
+from payments.selectors import given_back_nano
 from tests.payments.bank import PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
 from tests.payments.lines import before, line_of
@@ -300,6 +301,22 @@ def test_a_second_part_goes_back_after_the_first(bank: Bank) -> None:
     assert bank.advertiser_received() == [60 * TON - first, 30 * TON - second]
     assert bank.holds(reference) == {}
     assert bank.escrow(reference).partial_since_at is None
+
+
+def test_what_a_deals_end_gives_back_is_known_before_and_after_it_has_arrived(bank: Bank) -> None:
+    reference = going_back(bank).reference
+    bank.deposit(reference, 30 * TON)
+    assert given_back_nano(reference) == 0
+
+    bank.close(reference)
+    known = [given_back_nano(reference)]
+    bank.settle()
+    bank.return_stale_partials()
+    known.append(given_back_nano(reference))
+    bank.settle()
+
+    assert [*known, given_back_nano(reference)] == [30 * TON] * 3
+    assert len(bank.advertiser_received()) == 2
 
 
 def test_a_first_part_that_came_back_is_not_the_second_ones(bank: Bank) -> None:

@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from accounts import services as accounts
 from accounts import vault
-from accounts.services import AddressNotProved
+from accounts.services import AddressNotProved, mask_address
 from advertmarket.db import NoDatabaseTransaction
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.ton_address import InvalidTonAddress, friendly_address
@@ -283,6 +284,25 @@ def test_a_payout_shows_how_far_it_is(bank: Bank) -> None:
         tx for tx in bank.chain.transactions(bank.wallet(reference).address) if tx["out_msgs"]
     ]
     assert paid.tx_hash == base64.b64decode(sent["hash"]).hex()
+
+
+def test_all_transfers_of_a_deal_take_two_queries(
+    bank: Bank, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    reference = bank.payout_due()
+    bank.deposit(reference, TON)
+    bank.execute()
+    bank.read()
+
+    with django_assert_num_queries(2):
+        payout, late = selectors.transfers_of(reference)
+
+    shown = [(one.kind, one.amount_nano, one.recipient) for one in (payout, late)]
+    assert shown == [
+        ("PAYOUT", OWNER_SHARE_NANO, mask_address(bank.owner.raw_address)),
+        ("LATE_DEPOSIT_REFUND", TON, ""),
+    ]
+    assert (payout.state, len(payout.tx_hash), late.tx_hash) == ("SUBMITTED", 64, "")
 
 
 def test_sweepers_find_what_is_funded_and_what_is_paid_out(bank: Bank) -> None:

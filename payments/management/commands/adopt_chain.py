@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, no_translations
@@ -15,7 +16,7 @@ from payments.chain import adoption
 from payments.management.operators import active_operator
 from payments.models import TonTransaction
 from payments.sending.pause import SecondOperatorNeeded, require_two
-from payments.sending.receipts import receipt_of
+from payments.sending.receipts import patiently, receipt_of
 from payments.ton import client
 from payments.ton.client import TonUnavailable
 from payments.ton.schema import ChainTransaction
@@ -55,8 +56,9 @@ class Command(BaseCommand):
 
 
 def _find() -> _Found:
+    reading = client.reading()
     try:
-        return [(row, receipt_of(row, client.reading())) for row in adoption.to_adopt()]
+        return [(row, patiently(partial(receipt_of, row, reading))) for row in adoption.to_adopt()]
     except TonUnavailable as away:
         raise CommandError(str(away)) from away
 

@@ -1,4 +1,4 @@
-"""`manage.py operate`: deeds about money, asked for and approved in a terminal."""
+"""`manage.py operate`: operations, asked for and approved in a terminal."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from advertmarket.errors import DomainError
 from payments.models import OperatorRequest
 from payments.operations import requests
 from payments.operations.registry import Operation, all_operations
+from payments.sending.receipts import patiently
 
 PASSWORD_VARIABLE = "OPERATOR_PASSWORD"  # noqa: S105 - a variable's name
 
@@ -29,7 +30,7 @@ class Command(BaseCommand):
     Whoever acts proves it with their password (asked for, or in OPERATOR_PASSWORD).
     """
 
-    help = "Ask for a deed about money, or decide about what another operator asked for."
+    help = "Ask for an operation on money, or decide about what another operator asked for."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """What to do, and who does it."""
@@ -70,7 +71,7 @@ class Command(BaseCommand):
         if not isinstance(payload, dict):
             raise CommandError("--payload is not a JSON object")
         actor = _actor(options["operator"])
-        evidence = requests.look(options["name"], payload)
+        evidence = patiently(lambda: requests.look(options["name"], payload))
         with transaction.atomic():
             request = requests.ask(
                 name=options["name"],
@@ -84,7 +85,7 @@ class Command(BaseCommand):
 
     def _approve(self, options: dict[str, Any]) -> None:
         actor = _actor(options["operator"])
-        evidence = requests.look_again(options["request_id"])
+        evidence = patiently(lambda: requests.look_again(options["request_id"]))
         with transaction.atomic():
             request = requests.approve(
                 request_id=options["request_id"], actor=actor, at=timezone.now(), evidence=evidence

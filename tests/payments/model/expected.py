@@ -84,14 +84,14 @@ class Deal:
         assert self.split_gross_nano is not None
         return self.split_gross_nano * self.rate_bp // 10_000
 
-    def note(self, *, deed: str, kind: str, nano: int = 0, address: str = "") -> None:
+    def note(self, *, operation: str, kind: str, nano: int = 0, address: str = "") -> None:
         """An operator did something about an owed transfer of this deal."""
         is_payout = kind == "PAYOUT"
-        if deed == "cancel_into_refund":
+        if operation == "cancel_into_refund":
             self.cancelled = True
-        elif deed == "write_off" and kind.endswith("REFUND"):
+        elif operation == "write_off" and kind.endswith("REFUND"):
             self.given_up_nano += nano
-        elif deed == "change_destination" and (is_payout or kind.endswith("REFUND")):
+        elif operation == "change_destination" and (is_payout or kind.endswith("REFUND")):
             (self.owner_at if is_payout else self.advertiser_at).add(address)
 
     def goes_to(self, state: str, funded_nano: int | None) -> str:

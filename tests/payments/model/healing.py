@@ -62,9 +62,7 @@ def heal(world: World, deals: list[Deal]) -> int:
         if _is_quiet():
             return turn
         world.pass_time(61)
-    raise AssertionError(
-        f"not quiet: {list(Settlement.objects.exclude(state__in=Settlement.OVER))}"
-    )
+    raise AssertionError(f"not quiet: {list(Settlement.objects.open())}")
 
 
 def judge(world: World, deals: list[Deal]) -> None:
@@ -118,7 +116,7 @@ def _let_operators_act(world: World, deals: list[Deal]) -> None:
     for wallet in Wallet.objects.exclude(frozen_at=None):
         world.ask("wallet.unfreeze", subwallet=wallet.subwallet)
     by_reference = {deal.reference: deal for deal in deals}
-    for settlement in Settlement.objects.exclude(state__in=Settlement.OVER):
+    for settlement in Settlement.objects.open():
         payload: dict[str, Any] = {
             "settlement_id": str(settlement.pk),
             "nano": settlement.amount_nano,
@@ -127,7 +125,7 @@ def _let_operators_act(world: World, deals: list[Deal]) -> None:
         if deal is not None and _has_nowhere_to_go(world, settlement):
             address = world.address()
             world.ask("settlement.change_destination", address=address, **payload)
-            deal.note(deed="change_destination", kind=settlement.kind, address=address)
+            deal.note(operation="change_destination", kind=settlement.kind, address=address)
         if settlement.state == Settlement.State.HELD:
             world.ask("settlement.release", **payload)
         elif settlement.state == Settlement.State.NEEDS_OPERATOR:
@@ -166,7 +164,7 @@ def look(deals: list[Deal]) -> None:
 def _is_quiet() -> bool:
     undecided = Deposit.objects.exclude(state=Deposit.State.ALLOCATED)
     going_on = Escrow.objects.filter(state__in=[Escrow.State.AWAITING, Escrow.State.FUNDED])
-    open_ones = Settlement.objects.exclude(state__in=Settlement.OVER)
+    open_ones = Settlement.objects.open()
     partial = Escrow.objects.exclude(partial_since_at=None)
     return not any(one.exists() for one in (undecided, going_on, open_ones, partial))
 

@@ -501,7 +501,7 @@ class Money(RuleBasedStateMachine):
     @precondition(lambda self: self.open.settlements)
     @step(
         which=WHICH,
-        deed=st.sampled_from(
+        operation=st.sampled_from(
             [
                 "hold",
                 "release",
@@ -516,15 +516,15 @@ class Money(RuleBasedStateMachine):
         ),
         agree=st.sampled_from([True, True, False]),
     )
-    def acts_on_a_settlement(self, which: int, deed: str, agree: bool) -> None:
+    def acts_on_a_settlement(self, which: int, operation: str, agree: bool) -> None:
         """An operator stops, frees, turns or ends an owed transfer."""
-        open_ones = Settlement.objects.exclude(state__in=Settlement.OVER)
+        open_ones = Settlement.objects.open()
         settlement = self._one(open_ones, which)
         if settlement is None:
             return
-        extra = {"address": self.world.address()} if deed == "change_destination" else {}
+        extra = {"address": self.world.address()} if operation == "change_destination" else {}
         done = self._ask(
-            f"settlement.{deed}",
+            f"settlement.{operation}",
             agree=agree,
             settlement_id=str(settlement.pk),
             nano=settlement.amount_nano,
@@ -532,21 +532,23 @@ class Money(RuleBasedStateMachine):
         )
         deal = next((one for one in self.deals if one.reference == settlement.reference), None)
         if done and deal is not None:
-            deal.note(deed=deed, kind=settlement.kind, nano=settlement.amount_nano, **extra)
+            deal.note(
+                operation=operation, kind=settlement.kind, nano=settlement.amount_nano, **extra
+            )
 
     @step(
         which=WHICH,
-        deed=st.sampled_from(
+        operation=st.sampled_from(
             ["freeze", "thaw", "thaw", "withdraw", "claim", "fees", "reverse", "reverse", "tiers"]
         ),
         nano=st.integers(1, 2 * TON),
     )
-    def operators_do_more(self, which: int, deed: str, nano: int) -> None:
+    def operators_do_more(self, which: int, operation: str, nano: int) -> None:
         """A wallet is stopped or freed, the treasury minded, a mistake corrected."""
         money: dict[str, Any] = {"nano": nano, "key": str(self.world.uuid())}
         wallet = self._one(Wallet.objects.exclude(reference=None), which) or self._treasury()
         journal = self._one(Journal.objects.filter(kind__in=_REVERSIBLE), which)
-        match deed:
+        match operation:
             case "freeze":
                 self._ask("wallet.freeze", subwallet=wallet.subwallet)
             case "thaw":
@@ -596,7 +598,7 @@ class Money(RuleBasedStateMachine):
         return bool(self.world.chain.state(deal.address)["status"] == "active")
 
     def _ask(self, name: str, *, agree: bool = True, **payload: object) -> bool:
-        self.tally.count(f"deed {name}")
+        self.tally.count(f"operation {name}")
         done = False
         with self._may_fail(DomainError):
             try:

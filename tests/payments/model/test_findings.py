@@ -28,10 +28,10 @@ from tests.payments.threads import elsewhere
 DUST_NANO = 5_000_000
 
 
-def do(deed: Any, payload: Payload, evidence: Any = None) -> None:
+def do(operation: Any, payload: Payload, evidence: Any = None) -> None:
     """What an operator asks for, is done."""
     with transaction.atomic():
-        deed(payload, evidence=evidence, reason="test", actor=ACTOR, at=timezone.now())
+        operation(payload, evidence=evidence, reason="test", actor=ACTOR, at=timezone.now())
 
 
 def seen(bank: Bank, reference: UUID) -> WalletState:

@@ -97,10 +97,10 @@ class World:
         refill_stock(self.client, at=timezone.now())
 
     def ask(self, name: str, *, agree: bool = True, **payload: object) -> bool:
-        """An operator asks for a deed and, if need be, another one agrees; return if it was done.
+        """An operator asks for it and, if need be, another one agrees; return if it was done.
 
         Raises:
-            DomainError: what the deed, or the door, refuses.
+            DomainError: what the operation, or the door, refuses.
         """
         at = timezone.now()
         asks, agrees = self.operators

@@ -64,7 +64,7 @@ class Desk:
     def ask(
         self, name: str, by: int | None = None, reason: str = REASON, **payload: Any
     ) -> OperatorRequest:
-        """Look at the chain, then ask for a deed; Ann does, unless told otherwise."""
+        """Look at the chain, then ask for an operation; Ann does, unless told otherwise."""
         evidence = requests.look(name, payload)
         with transaction.atomic():
             return requests.ask(

@@ -139,7 +139,7 @@ def test_a_reversed_write_off_waits_for_another_refund_of_the_deal(desk: Desk, b
         bank.apply_deposits()
         with bank.pass_time(25 * 3600):
             return_stale_partials()
-        open_one = Settlement.objects.exclude(state__in=Settlement.OVER).get()
+        open_one = Settlement.objects.open().get()
         if Settlement.objects.count() == 1:
             desk.on("settlement.write_off", open_one)
 

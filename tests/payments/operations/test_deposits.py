@@ -14,8 +14,8 @@ from advertmarket.messaging.models import OutboxMessage
 from payments import services
 from payments.books import ledger
 from payments.books.chart import PerDeal
+from payments.deposits import NotInReview
 from payments.models import ChainCursor, Deposit, Escrow, OperatorRequest, Settlement
-from payments.operations.deposits import NotInReview
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, Bank
 from tests.payments.operations.desk import Desk, nothing_changes

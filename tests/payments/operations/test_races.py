@@ -61,7 +61,7 @@ def test_an_approval_that_waited_for_a_rejection_does_nothing(desk: Desk, bank: 
 @pytest.fixture
 def two_held(desk: Desk, bank: Bank, settings: Any) -> list[dict[str, Any]]:
     """Two held payouts of 90 TON: one of them may be released alone today."""
-    settings.OPERATOR_LIMITS_NANO = {"deed": 100 * 10**9, "day": 100 * 10**9}
+    settings.OPERATOR_LIMITS_NANO = {"operation": 100 * 10**9, "day": 100 * 10**9}
     found = []
     for _ in range(2):
         settlement = desk.unclaimed(bank.funded_escrow())

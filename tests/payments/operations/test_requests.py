@@ -58,6 +58,7 @@ def test_what_needs_a_second_person_is_written_down() -> None:
         "treasury.bear_fees": FourEyes.ALWAYS,
         "treasury.claim": FourEyes.ALWAYS,
         "treasury.withdraw": FourEyes.ALWAYS,
+        "wallet.adopt_lost": FourEyes.ALWAYS,
         "wallet.freeze": FourEyes.NEVER,
         "wallet.unfreeze": FourEyes.ALWAYS,
     }
@@ -199,7 +200,7 @@ def test_a_wrong_name_or_payload_is_refused(desk: Desk, name: str, payload: dict
 
 
 @pytest.mark.parametrize("reason", ["", "  \n"])
-def test_a_deed_without_a_reason_is_refused(desk: Desk, reason: str) -> None:
+def test_an_operation_without_a_reason_is_refused(desk: Desk, reason: str) -> None:
     with nothing_changes(), pytest.raises(ReasonMissing), transaction.atomic():
         requests.ask(
             name="wallet.freeze",
@@ -219,7 +220,7 @@ def test_a_request_that_was_changed_is_not_carried_out(desk: Desk) -> None:
         desk.approve(request)
 
 
-def test_a_request_for_another_deed_is_not_carried_out(desk: Desk) -> None:
+def test_a_request_for_another_operation_is_not_carried_out(desk: Desk) -> None:
     settlement = desk.stuck_refund()
     request = desk.ask("settlement.confirm", **about(settlement))
     OperatorRequest.objects.update(action="settlement.write_off")
@@ -228,7 +229,7 @@ def test_a_request_for_another_deed_is_not_carried_out(desk: Desk) -> None:
         desk.approve(request)
 
 
-def test_a_refused_deed_leaves_its_request_open(desk: Desk) -> None:
+def test_a_refused_operation_leaves_its_request_open(desk: Desk) -> None:
     settlement = desk.stuck_refund()
     request = desk.ask("settlement.confirm", **about(settlement))
 
@@ -273,7 +274,7 @@ def test_nobody_decides_about_what_is_not_there(desk: Desk) -> None:
             decide(nothing)
 
 
-def test_a_deed_and_its_request_are_one_database_transaction(desk: Desk) -> None:
+def test_an_operation_and_its_request_are_one_database_transaction(desk: Desk) -> None:
     with pytest.raises(NoDatabaseTransaction):
         requests.ask(
             name="wallet.freeze",
@@ -301,14 +302,14 @@ def release(desk: Desk, settlement: Settlement, by: int | None = None) -> Operat
     return desk.ask("settlement.release", by=by, **payload)
 
 
-def test_above_the_limit_per_deed_a_second_person_decides(
+def test_above_the_limit_per_operation_a_second_person_decides(
     desk: Desk, held: list[Settlement], settings: Any
 ) -> None:
-    settings.OPERATOR_LIMITS_NANO = {"deed": 90 * TON - 1, "day": 1_000 * TON}
+    settings.OPERATOR_LIMITS_NANO = {"operation": 90 * TON - 1, "day": 1_000 * TON}
 
     assert release(desk, held[0]).needs_second
     assert desk.bank.settlement(held[0].reference).state == Settlement.State.HELD
-    settings.OPERATOR_LIMITS_NANO["deed"] += 1
+    settings.OPERATOR_LIMITS_NANO["operation"] += 1
     assert not release(desk, held[0]).needs_second
     assert desk.bank.settlement(held[0].reference).state == Settlement.State.QUEUED
 
@@ -316,7 +317,7 @@ def test_above_the_limit_per_deed_a_second_person_decides(
 def test_above_the_limit_of_a_day_a_second_person_decides(
     desk: Desk, held: list[Settlement], settings: Any
 ) -> None:
-    settings.OPERATOR_LIMITS_NANO = {"deed": 100 * TON, "day": 180 * TON}
+    settings.OPERATOR_LIMITS_NANO = {"operation": 100 * TON, "day": 180 * TON}
 
     alone = [release(desk, settlement).needs_second for settlement in held]
 
@@ -326,7 +327,7 @@ def test_above_the_limit_of_a_day_a_second_person_decides(
 def test_the_limit_of_a_day_is_each_operators_own(
     desk: Desk, held: list[Settlement], settings: Any
 ) -> None:
-    settings.OPERATOR_LIMITS_NANO = {"deed": 100 * TON, "day": 90 * TON}
+    settings.OPERATOR_LIMITS_NANO = {"operation": 100 * TON, "day": 90 * TON}
 
     release(desk, held[0])
 
@@ -337,7 +338,7 @@ def test_the_limit_of_a_day_is_each_operators_own(
 def test_the_limit_of_a_day_is_free_again_after_24_hours(
     desk: Desk, held: list[Settlement], settings: Any
 ) -> None:
-    settings.OPERATOR_LIMITS_NANO = {"deed": 100 * TON, "day": 90 * TON}
+    settings.OPERATOR_LIMITS_NANO = {"operation": 100 * TON, "day": 90 * TON}
     release(desk, held[0])
 
     with time_machine.travel(timezone.now() + dt.timedelta(hours=23, minutes=59), tick=True):
@@ -348,7 +349,7 @@ def test_the_limit_of_a_day_is_free_again_after_24_hours(
 
 def test_a_hold_uses_up_no_limit(desk: Desk, held: list[Settlement], settings: Any) -> None:
     """Boris held three times 90 TON."""
-    settings.OPERATOR_LIMITS_NANO = {"deed": 100 * TON, "day": 90 * TON}
+    settings.OPERATOR_LIMITS_NANO = {"operation": 100 * TON, "day": 90 * TON}
 
     assert not release(desk, held[0], by=desk.boris).needs_second
 
@@ -356,8 +357,8 @@ def test_a_hold_uses_up_no_limit(desk: Desk, held: list[Settlement], settings: A
 def test_what_a_second_person_approved_uses_up_no_limit(
     desk: Desk, held: list[Settlement], settings: Any
 ) -> None:
-    settings.OPERATOR_LIMITS_NANO = {"deed": 0, "day": 90 * TON}
+    settings.OPERATOR_LIMITS_NANO = {"operation": 0, "day": 90 * TON}
     desk.approve(release(desk, held[0]))
-    settings.OPERATOR_LIMITS_NANO["deed"] = 100 * TON
+    settings.OPERATOR_LIMITS_NANO["operation"] = 100 * TON
 
     assert not release(desk, held[1]).needs_second
