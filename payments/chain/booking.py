@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+from django.db.models import Sum
+
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.messaging.outbox import publish
@@ -117,8 +119,8 @@ def _post_received(wallet: Wallet, message: Message, row: TonTransaction, at: dt
 
 
 def _note_deposit(escrow: Escrow, row: TonTransaction, at: dt.datetime) -> None:
-    earlier = sum(Deposit.objects.filter(escrow=escrow).values_list("amount_nano", flat=True))
-    needed = confirmations_needed(earlier + row.received_nano)
+    earlier = Deposit.objects.filter(escrow=escrow).aggregate(nano=Sum("amount_nano"))["nano"]
+    needed = confirmations_needed((earlier or 0) + row.received_nano)
     assert row.mc_seqno is not None
     Deposit.objects.create(
         chain_transaction=row,
@@ -245,17 +247,36 @@ def _book_foreign(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonT
 
 def _make_whole(wallet: Wallet, message: Message, row: TonTransaction, at: dt.datetime) -> None:
     """Our transfer came back: owe it again in full; what the way cost is the platform's."""
-    attempt = TonTransaction.objects.filter(
-        wallet=wallet,
-        direction=TonTransaction.Direction.OUT,
-        state=TonTransaction.State.LANDED,
-        destination=message.source,
-    ).first()
+    attempt = _answered_by(wallet, message)
     if attempt is None:
         freeze(wallet=wallet, reason=f"a bounce that answers no transfer ({row.tx_hash})", at=at)
         return
     settlement = _lock_settlement(attempt)
     owe_again(wallet=wallet, settlement=settlement, attempt=attempt, returned=row, at=at)
+
+
+def _answered_by(wallet: Wallet, message: Message) -> TonTransaction | None:
+    """The transfer that came back: the last one there, even if a node said that it had arrived."""
+    attempt = (
+        TonTransaction.objects.filter(
+            wallet=wallet,
+            direction=TonTransaction.Direction.OUT,
+            state__in=TonTransaction.SENT,
+            settlement__isnull=False,
+            destination=message.source,
+            sent_nano__gte=message.value,
+        )
+        .select_related("settlement")
+        .order_by("-lt")
+        .first()
+    )
+    if attempt is None or attempt.settlement is None:
+        return None
+    owed = attempt.settlement
+    if owed.state != Settlement.State.CONFIRMED or owed.deposit_id is not None:
+        return attempt
+    rivals = Settlement.objects.filter(reference=owed.reference, kind=owed.kind).open()
+    return None if rivals.exists() else attempt
 
 
 @requires_transaction

@@ -57,7 +57,7 @@ def poll_wallets(client: TonClientV2, *, should_stop: Callable[[], bool] = lambd
         return 0
     if head.seqno <= cursor.seqno:  # nothing new, or a node that lags
         return 0
-    note_head(head.seqno)
+    note_head(head)
     # after the head: a wallet that is not among them was not given out when the head was made
     wallets = list(Wallet.objects.order_by("subwallet"))
     if len(wallets) > MOST_WALLETS:

@@ -47,7 +47,7 @@ def read_new_blocks(
     if cursor is None:
         place_cursor(head)
         return 0
-    note_head(head.seqno)
+    note_head(head)
     if head.seqno - cursor.seqno > FAR_BEHIND_BLOCKS:
         catch_up(client, head_seqno=head.seqno)
     done = 0
@@ -184,9 +184,12 @@ def _missed(client: TonClient, address: str, *, up_to_seqno: int) -> list[ChainT
     ]
 
 
-def note_head(seqno: int) -> None:
-    """Let confirmations count up to block `seqno`."""
-    ChainCursor.objects.filter(head_seqno__lt=seqno).update(head_seqno=seqno)
+def note_head(head: Block) -> None:
+    """Let confirmations count up to the chain's head, as it was told last.
+
+    A wrong answer is put right by the next one, should it say that there are fewer blocks.
+    """
+    ChainCursor.objects.filter(seqno__lte=head.seqno).update(head_seqno=head.seqno)
 
 
 def place_cursor(head: Block) -> None:

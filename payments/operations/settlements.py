@@ -24,7 +24,7 @@ from payments.sending.settlements import NoSuchSettlement
 from payments.sending.transfers import REFUNDS
 from payments.ton import client
 from payments.ton.schema import ChainTransaction, WalletState
-from payments.wallets import refuse_own
+from payments.wallets import TREASURY, refuse_own
 
 from .registry import FourEyes, Nano, Payload, ToAddress, operation
 
@@ -63,6 +63,12 @@ class AHeldSettlement(ASettlement):
     """A held transfer, and why it was held when the operator looked."""
 
     held_for: str = Field(max_length=300)
+
+
+class ATopUp(ASettlement):
+    """A transfer whose wallet lacks more than a fee, and what the treasury sends there."""
+
+    gas_nano: Nano
 
 
 class ADestination(ToAddress, ASettlement):
@@ -121,6 +127,27 @@ def retry(
     settlement = _lock_standing(payload)
     if settlement.state == _S.HELD:
         raise NotAsItStands(state=settlement.state, problem=_("release it instead"))
+    settlements.requeue(settlement=settlement, at=at)
+
+
+@operation("settlement.top_up", ATopUp, four_eyes=FourEyes.ALWAYS)
+def top_up(payload: ATopUp, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime) -> None:
+    """Have the treasury send its wallet what it lacks, more than a fee, and try it again.
+
+    A recipient's contract can burn up to 0.4 TON and then send the money back; it is owed in full.
+
+    Raises:
+        NotAsItStands: it was not given up, or gas is on its way to its wallet already.
+    """
+    treasury = Wallet.objects.select_for_update(no_key=True).get(subwallet=TREASURY)
+    settlement = _lock_standing(payload)
+    if settlement.state != _S.NEEDS_OPERATOR or settlement.wallet_id == TREASURY:
+        raise NotAsItStands(state=settlement.state, problem=_("nothing was found to be lacking"))
+    if settlements.gas_is_coming(settlement):
+        raise NotAsItStands(state=settlement.state, problem=_("gas is on its way"))
+    settlements.top_up(
+        settlement=settlement, treasury=treasury, amount_nano=payload.gas_nano, at=at
+    )
     settlements.requeue(settlement=settlement, at=at)
 
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, Q, When
+from django.db.models import Case, Exists, OuterRef, Q, When
 from django.utils import timezone
 
 from accounts.selectors import Destination
 from advertmarket.actors import Actor
 from payments.models import ChainCursor, Settlement, TonTransaction, Wallet
 from payments.ton.api import SearchUnfinished, TonApi, TonUnavailable
-from payments.ton.wallet import FeeQuestion, Signer, fee_question
+from payments.ton.wallet import FeeQuestion, Signer, fee_question, subwallet_address
 from payments.wallets import TREASURY, freeze
 
 from . import settlements, unclaimed
@@ -31,6 +31,7 @@ from .limits import check_limits
 from .pause import PayoutsPaused, refuse_if_paused
 from .receipts import receipt_of
 from .transfers import (
+    BETWEEN_OWN_WALLETS,
     LATER,
     MAX_TOP_UP_NANO,
     MUCH_LATER,
@@ -55,6 +56,13 @@ REBROADCAST = dt.timedelta(seconds=10)
 
 MIN_TOP_UP_NANO = 10_000_000
 """0.01 TON: of what arrives its receipt eats the first ten thousands of nanoTON."""
+
+_LIVE_OF_ITS_WALLET = TonTransaction.objects.filter(
+    wallet=OuterRef("wallet"),
+    direction=TonTransaction.Direction.OUT,
+    state__in=TonTransaction.LIVE,
+)
+"""A wallet sends one at a time: a thousand that wait for it cost the others no call."""
 
 _SWEEPS_LAST = Case(When(kind=Settlement.Kind.COMMISSION_SWEEP, then=1), default=0)
 """The platform's own money waits while somebody else's is due."""
@@ -112,6 +120,7 @@ class Executor:
                 Settlement.objects.select_for_update(skip_locked=True, no_key=True)
                 .filter(Q(leased_until=None) | Q(leased_until__lt=now))
                 .filter(state__in=WORKING, due_at__lte=now)
+                .exclude(Exists(_LIVE_OF_ITS_WALLET), state=Settlement.State.QUEUED)
                 .order_by(_SWEEPS_LAST, "due_at")[:at_most]
             )
             pks = [settlement.pk for settlement in due]
@@ -147,6 +156,8 @@ class Executor:
         if settlement.wallet.frozen_at is not None:
             frozen = f"the wallet is frozen: {settlement.wallet.frozen_reason}"
             raise NotNow(frozen, MUCH_LATER, stuck="the wallet is frozen")
+        if _live_attempt(settlement.wallet) is not None:
+            raise NotNow("another transfer of this wallet", SOON)
         destination = destination_of(settlement, at=timezone.now())
         sight = self._look(settlement, destination)
         now = timezone.now()
@@ -213,6 +224,10 @@ class Executor:
             raise NotNow(f"a node that is not behind ({shown})", LATER)
         if destination != destination_of(settlement, at=now):
             raise NotNow("a steady address", SOON)
+        if not self._is_own(settlement, destination.address):
+            reason = "it would not stay between own wallets"
+            settlements.give_up(settlement=settlement, reason=reason, at=now)
+            return reason
         sending = plan(
             settlement=settlement,
             wallet=wallet,
@@ -223,6 +238,17 @@ class Executor:
         refuse_if_paused()
         self._store_attempt(settlement, wallet, destination, sight, sending, now)
         return ""
+
+    def _is_own(self, settlement: Settlement, address: str) -> bool:
+        """Whether what must stay with us does: no limit holds it, so the signer's own key says."""
+        if settlement.kind not in BETWEEN_OWN_WALLETS:
+            return True
+        to = TREASURY
+        if settlement.kind == Settlement.Kind.GAS_TOPUP:
+            to = Wallet.objects.values_list("subwallet", flat=True).get(
+                reference=settlement.reference
+            )
+        return address == subwallet_address(self._signer.public_key, to)
 
     def _store_attempt(
         self,
@@ -275,15 +301,20 @@ class Executor:
 
     def _broadcast(self, pk: uuid.UUID) -> None:
         """Send the stored bytes. Whatever the answer, or none: they may land now."""
-        attempt = TonTransaction.objects.filter(
-            settlement=pk, state__in=TonTransaction.LIVE
-        ).first()
+        attempt = (
+            TonTransaction.objects.filter(settlement=pk, state__in=TonTransaction.LIVE)
+            .select_related("wallet")
+            .first()
+        )
         if attempt is None:
             return
         assert attempt.valid_until_at is not None
         assert attempt.boc is not None
         if timezone.now() >= attempt.valid_until_at:
             return
+        if attempt.broadcast_at is None and attempt.wallet.frozen_at is not None:
+            frozen = f"the wallet is frozen: {attempt.wallet.frozen_reason}"
+            raise NotNow(frozen, SOON)
         boc = base64.b64encode(attempt.boc).decode()
         try:
             answer = self._client.send(boc, refuse=refuse_if_paused)
@@ -378,6 +409,8 @@ class Executor:
                 unclaimed.tell_first(settlement=settlement, at=now)
             elif not isinstance(wait, NeedsGas):
                 settlements.tell_stuck(settlement=settlement, reason=wait.stuck, at=now)
+            elif settlements.gas_is_coming(settlement):
+                pass
             elif wait.shortfall_nano > MAX_TOP_UP_NANO:
                 reason = "the wallet lacks more than a fee"
                 settlements.give_up(settlement=settlement, reason=reason, at=now)

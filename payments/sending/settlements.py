@@ -125,19 +125,23 @@ def owe_refund(
 
 @requires_transaction
 def top_up(*, settlement: Settlement, treasury: Wallet, amount_nano: int, at: dt.datetime) -> None:
-    """Have the locked treasury send gas to a settlement's wallet; one top-up is open at a time."""
+    """Have the locked treasury send gas to a settlement's wallet: none may be coming already."""
+    owe(
+        kind=Settlement.Kind.GAS_TOPUP,
+        reference=settlement.reference,
+        wallet=treasury,
+        destination=settlement.wallet.address,
+        amount_nano=amount_nano,
+        at=at,
+    )
+
+
+def gas_is_coming(settlement: Settlement) -> bool:
+    """Return whether a top-up of the settlement's wallet is open."""
     top_ups = Settlement.objects.filter(
         reference=settlement.reference, kind=Settlement.Kind.GAS_TOPUP
     )
-    if not top_ups.open().exists():
-        owe(
-            kind=Settlement.Kind.GAS_TOPUP,
-            reference=settlement.reference,
-            wallet=treasury,
-            destination=settlement.wallet.address,
-            amount_nano=amount_nano,
-            at=at,
-        )
+    return top_ups.open().exists()
 
 
 @requires_transaction
@@ -153,7 +157,10 @@ def move(
     if settlement.state != state:
         settlement.state, settlement.state_since_at = state, at
     settlement.waiting_for, settlement.due_at = waiting_for[:300], due_at
-    settlement.save(update_fields=["state", "state_since_at", "waiting_for", "due_at"])
+    settlement.confirmed_at = None  # what came back after all is not confirmed any more
+    settlement.save(
+        update_fields=["state", "state_since_at", "waiting_for", "due_at", "confirmed_at"]
+    )
 
 
 @requires_transaction
@@ -258,7 +265,7 @@ def end(*, settlement: Settlement, attempt: TonTransaction, at: dt.datetime) -> 
             amount_nano=attempt.sent_nano,
             tx_hash=attempt.tx_hash,
         ),
-        key=f"settlement-confirmed:{settlement.pk}",
+        key=f"settlement-confirmed:{settlement.pk}:{attempt.pk}",
         at=at,
     )
     _tell_if_settled(settlement, at)

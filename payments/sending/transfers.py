@@ -52,6 +52,9 @@ MAX_TOP_UP_NANO = 100_000_000
 MOST_QUOTED_NANO = NANO_PER_TON // 10
 """0.1 TON: ten times what a transfer takes. A quote above it is an error of whoever made it."""
 
+MOST_WRITTEN_OFF_NANO = 2 * DUST_NANO
+"""0.02 TON: more than this no quote gives to the platform by itself."""
+
 SOON = dt.timedelta(seconds=1)
 LATER = dt.timedelta(seconds=10)
 MUCH_LATER = dt.timedelta(seconds=60)
@@ -158,6 +161,9 @@ def plan(*, settlement: Settlement, wallet: Wallet, available_nano: int, quote_n
     debts = debts_of(wallet)
     if kind in REFUNDS:
         if owed < quote_nano + DUST_NANO:
+            if owed > MOST_WRITTEN_OFF_NANO:
+                wanted = f"a fee below what is owed, not {quote_nano} nanoTON"
+                raise NotNow(wanted, LATER, stuck="the fee is as much as what is owed")
             raise NotWorthTheFee
         free_nano = available_nano - (debts - owed)
         sent = min(owed, free_nano) - quote_nano

@@ -18,9 +18,22 @@ PUSHCONT { ACCEPT } PUSHCONT { 33 THROW } IFELSE
 """
 
 
+_ACCEPT_OR_BURN = "92F8009290EAE2"
+"""PUSHCONT { ACCEPT } PUSHCONT { PUSHCONT {} AGAIN } IFELSE"""
+
+
 def deploy_refuser(bank: Bank) -> str:
     """Deploy a contract that sends every bounceable transfer back; return its raw address."""
-    code = begin_cell().store_bytes(bytes.fromhex(_ACCEPT_OR_THROW)).end_cell()
+    return _deploy(bank, _ACCEPT_OR_THROW)
+
+
+def deploy_burner(bank: Bank) -> str:
+    """Deploy one that uses up all gas there is (0.4 TON) before the transfer goes back."""
+    return _deploy(bank, _ACCEPT_OR_BURN)
+
+
+def _deploy(bank: Bank, code_hex: str) -> str:
+    code = begin_cell().store_bytes(bytes.fromhex(code_hex)).end_cell()
     init = StateInit(code=code, data=begin_cell().end_cell())
     address = Address((0, init.serialize().hash))
     raw: str = address.to_str(is_user_friendly=False)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from advertmarket.messaging.models import OutboxMessage
+from advertmarket.money import NANO_PER_TON
 from payments.models import Settlement
-from payments.sending import limits
+from payments.sending import limits, settlements
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import before, line_of
 from tests.payments.threads import Meanwhile, elsewhere
@@ -197,3 +200,24 @@ def test_without_their_lock_both_would_sign(
         bank.executor().run(at_most=1)
 
     assert attempts(bank, first, second) == ["SUBMITTED", "SUBMITTED"]
+
+
+def test_what_has_no_limit_goes_to_an_own_wallet_only(bank: Bank) -> None:
+    """Whatever a row says: where it stays with us, the signer's own key tells."""
+    bank.fund_treasury()
+    with transaction.atomic():
+        settlements.owe(
+            kind=Settlement.Kind.GAS_TOPUP,
+            reference=bank.funded_escrow(),
+            wallet=bank.treasury(),
+            destination=bank.owner.raw_address,
+            amount_nano=NANO_PER_TON,
+            at=timezone.now(),
+        )
+
+    bank.settle(turns=2)
+
+    top_up = Settlement.objects.get(kind=Settlement.Kind.GAS_TOPUP)
+    assert top_up.state == Settlement.State.NEEDS_OPERATOR
+    assert top_up.attempts == 0
+    assert bank.owner_received() == []

@@ -11,10 +11,11 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from advertmarket.money import NANO_PER_TON
 from payments.books import ledger
 from payments.books.chart import NETWORK_FEES, PerDeal, PerWallet
 from payments.chain import booking, reader
-from payments.models import ChainCursor, Deposit, Journal, Posting, TonTransaction, Wallet
+from payments.models import ChainCursor, Deposit, Escrow, Journal, Posting, TonTransaction, Wallet
 from payments.ton import client as client_module
 from payments.ton.client import TonClient, TonUnavailable
 from payments.ton.schema import ChainTransaction, Shown
@@ -464,3 +465,20 @@ def test_the_time_of_a_block_is_the_chains_time(bank: Bank) -> None:
 
     assert ChainCursor.objects.get().block_at >= dt.datetime.fromtimestamp(time, dt.UTC)
     assert ChainCursor.objects.get().read_at <= timezone.now()
+
+
+def test_a_head_that_was_wrong_is_put_right_by_the_next_one(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else 500 TON, which take 3 blocks, would be decided in the block that brought them."""
+    head = bank.client.head()
+    far = head.model_copy(update={"seqno": head.seqno + 10_000})
+    with monkeypatch.context() as lying:
+        lying.setattr(bank.client, "head", lambda: far)
+        bank.read_new()
+    reference = bank.refundable_escrow(500 * NANO_PER_TON)
+
+    bank.pay(reference, 500 * NANO_PER_TON)
+    bank.apply_deposits()
+
+    assert bank.escrow(reference).state == Escrow.State.AWAITING

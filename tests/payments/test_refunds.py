@@ -439,3 +439,20 @@ def test_a_bounced_refund_goes_out_again_less_what_the_ways_cost(bank: Bank) -> 
     assert withheld > PRICE_NANO - in_wallet
     assert bank.holds(reference) == {}
     assert bank.off_the_chain() == {}
+
+
+def test_one_dear_quote_writes_no_refund_off(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0.1 TON are owed, and their way costs 0.004: an emulation that says 0.08 is asked again."""
+    reference = bank.refundable_escrow()
+    bank.close(reference)
+    bank.deposit(reference, 100_000_000)
+    with monkeypatch.context() as dear:
+        dear.setattr(bank.api, "estimate_fee", lambda *_: 80_000_000)
+        bank.execute()
+    refund = bank.settlement(reference, Settlement.Kind.LATE_DEPOSIT_REFUND)
+    assert refund.state == Settlement.State.QUEUED
+    assert refund.waiting_for == "a fee below what is owed, not 96000000 nanoTON"
+
+    bank.settle()
+
+    assert len(bank.advertiser_received()) == 1

@@ -13,6 +13,7 @@ from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, PerWallet
 from payments.models import Deposit, Escrow, Settlement, TonTransaction, Wallet
 from payments.ton import client as client_module
+from payments.ton.schema import WalletState
 from payments.ton.wallet import subwallet_address
 from sandbox.ton.messages import external_message
 from sandbox.ton.wallets import Wallet as PersonsWallet
@@ -291,3 +292,31 @@ def test_a_refund_address_can_still_be_given_after_a_strangers_nano(bank: Bank) 
     bank.set_refund_address(reference)
 
     assert Escrow.objects.get().refund_user_id == bank.advertiser_id
+
+
+def test_a_thousand_refunds_of_one_wallet_cost_the_others_no_calls(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wallet sends one at a time: those behind are not even looked at."""
+    reference = bank.refundable_escrow()
+    bank.close(reference)
+    for _ in range(5):
+        bank.chain.faucet(bank.wallet(reference).address, 20_000_000)
+    bank.read()
+    bank.apply_deposits()
+    asked: list[str] = []
+    wallet_state = bank.api.wallet_state
+
+    def count(address: str) -> WalletState:
+        asked.append(address)
+        return wallet_state(address)
+
+    monkeypatch.setattr(bank.api, "wallet_state", count)
+
+    taken = [bank.executor().run(at_most=100) for _ in range(2)]
+
+    assert taken == [5, 0]
+    assert len(asked) == 1
+    monkeypatch.undo()
+    bank.settle(turns=20)
+    assert len(bank.advertiser_received()) == 5

@@ -21,7 +21,7 @@ from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, PerDeal
 from payments.models import Escrow, OperatorRequest, Settlement, TonTransaction, Wallet
 from payments.operations.settlements import NotAsItStands, NotSeenOnChain
-from payments.sending import unclaimed
+from payments.sending import settlements, unclaimed
 from payments.sending.executor import Executor
 from payments.sending.settlements import NoSuchSettlement
 from payments.services import EscrowNotFunded
@@ -29,7 +29,7 @@ from payments.tasks import sweep_commission
 from payments.wallets import OwnAddress
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
-from tests.payments.contracts import deploy_refuser
+from tests.payments.contracts import deploy_burner, deploy_refuser
 from tests.payments.lines import before, line_of
 from tests.payments.operations.desk import Desk, nothing_changes, treasury
 from tests.payments.threads import elsewhere
@@ -495,3 +495,38 @@ def test_a_sweep_that_is_written_off_moves_nothing(desk: Desk, bank: Bank) -> No
     assert stored(sweep).state == S.CANCELLED
     assert ledger.balance(PerDeal.COMMISSION.of(reference)) == before == 10 * TON
     assert bank.chain.balance(treasury().address) == 0
+
+
+# --- more than a fee ------------------------------------------------------------------------------
+
+
+def test_a_refund_that_a_contract_sent_back_dearly_is_given_back_after_a_top_up(
+    desk: Desk, bank: Bank
+) -> None:
+    """Its way there and back cost 0.4 TON; then the advertiser names a plain wallet."""
+    bank.fund_treasury()
+    reference = bank.open_escrow()
+    bank.set_refund_address(reference, address=deploy_burner(bank))
+    bank.pay(reference)
+    bank.apply_deposits()
+    bank.refund(reference)
+    bank.settle()
+    owed = bank.settlement(reference, Settlement.Kind.REFUND)
+    desk.on("settlement.change_destination", owed, address=bank.advertiser.raw_address)
+    desk.on("settlement.release", owed, held_for=settlements.SENT_BACK)
+    bank.settle(turns=2)
+    assert stored(owed).waiting_for == "the wallet lacks more than a fee"
+
+    desk.on("settlement.top_up", owed, gas_nano=TON // 2)
+    bank.settle(turns=8)
+
+    assert stored(owed).state == S.CONFIRMED
+    [received] = bank.advertiser_received()
+    assert PRICE_NANO - 20_000_000 < received < PRICE_NANO
+
+
+def test_what_lacks_nothing_is_not_topped_up(desk: Desk, bank: Bank) -> None:
+    payout = bank.settlement(bank.payout_due())
+
+    assert refuses(desk, "settlement.top_up", payout, gas_nano=TON // 2)
+    assert not Settlement.objects.filter(kind=Settlement.Kind.GAS_TOPUP).exists()

@@ -7,9 +7,13 @@ import base64
 import pytest
 
 from advertmarket.audit.models import AuditEntry
+from advertmarket.state import redis_state
 from payments.models import OperatorRequest, Settlement
 from payments.operations.wallets import NoSuchWallet, NotAsTheChainHasIt
+from payments.sending.executor import Executor
+from payments.sending.pause import PAUSE_KEY
 from tests.payments.bank import OWNER_SHARE_NANO, Bank
+from tests.payments.lines import before, line_of
 from tests.payments.operations.desk import REASON, Desk, nothing_changes
 
 pytestmark = pytest.mark.thorough
@@ -88,3 +92,24 @@ def test_a_wallet_that_sent_what_we_did_not_sign_stays_frozen(
 def test_a_wallet_that_is_not_there_is_refused(desk: Desk, name: str) -> None:
     with nothing_changes(), pytest.raises(NoSuchWallet):
         desk.do(name, subwallet=1_000_000)
+
+
+def test_what_was_signed_and_never_sent_stays_here_once_its_wallet_is_frozen(
+    desk: Desk, bank: Bank
+) -> None:
+    """A pause came between signature and broadcast, and was lifted for the others."""
+    reference = bank.payout_due()
+
+    def pause_payouts() -> None:
+        redis_state().set(PAUSE_KEY, "1")
+
+    with before(line_of(Executor._broadcast, "answer = self._client.send("), pause_payouts):
+        bank.execute()
+    assert bank.attempts(reference) == ["SIGNED"]
+    desk.do("wallet.freeze", subwallet=bank.wallet(reference).subwallet)
+    redis_state().delete(PAUSE_KEY)
+
+    bank.settle()
+
+    assert bank.attempts(reference) == ["SIGNED"]
+    assert bank.owner_received() == []
