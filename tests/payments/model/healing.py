@@ -127,7 +127,8 @@ def _let_operators_act(world: World, deals: list[Deal]) -> None:
             world.ask("settlement.change_destination", address=address, **payload)
             deal.note(operation="change_destination", kind=settlement.kind, address=address)
         if settlement.state == Settlement.State.HELD:
-            world.ask("settlement.release", **payload)
+            settlement.refresh_from_db()
+            world.ask("settlement.release", held_for=settlement.waiting_for, **payload)
         elif settlement.state == Settlement.State.NEEDS_OPERATOR:
             world.ask("settlement.retry", **payload)
 

@@ -24,6 +24,7 @@ from payments.books import ledger
 from payments.books.ledger import InsufficientFunds, KeyReused
 from payments.chain import booking, reader
 from payments.models import Deposit, Journal, Settlement, Wallet
+from payments.operations.requests import UnknownOperation
 from payments.sending import executor, settlements, transfers
 from payments.sending.executor import Executor
 from payments.sending.pause import PAUSE_KEY
@@ -523,12 +524,14 @@ class Money(RuleBasedStateMachine):
         if settlement is None:
             return
         extra = {"address": self.world.address()} if operation == "change_destination" else {}
+        seen = {"held_for": settlement.waiting_for} if operation == "release" else {}
         done = self._ask(
             f"settlement.{operation}",
             agree=agree,
             settlement_id=str(settlement.pk),
             nano=settlement.amount_nano,
             **extra,
+            **seen,
         )
         deal = next((one for one in self.deals if one.reference == settlement.reference), None)
         if done and deal is not None:
@@ -603,6 +606,8 @@ class Money(RuleBasedStateMachine):
         with self._may_fail(DomainError):
             try:
                 done = self.world.ask(name, agree=agree, **payload)
+            except UnknownOperation as misspelt:
+                raise AssertionError(f"{name} is asked for wrongly") from misspelt
             except (InsufficientFunds, KeyReused) as problem:
                 if name not in _MAY_LACK_FUNDS:
                     raise AssertionError(f"the books refused {name}") from problem
