@@ -23,10 +23,12 @@ from .sending import settlements
 from .sending.pause import PauseState, pause_state
 from .sending.waiting import Waiting, waiting_for
 from .tiers import FALLBACK_RATE_BP
+from .ton.client import hurried
 
 __all__ = [
     "DepositInstructions",
     "EscrowView",
+    "NetworkHead",
     "Outcome",
     "PauseState",
     "SettlementView",
@@ -35,6 +37,7 @@ __all__ = [
     "deposit_instructions",
     "escrow_view",
     "funded_references",
+    "network_head",
     "pause_state",
     "payout_view",
     "refund_destination_given",
@@ -82,6 +85,14 @@ class EscrowView:
 
 
 @dataclass(frozen=True)
+class NetworkHead:
+    """The last masterchain block that TON Center tells of."""
+
+    seqno: int
+    at: dt.datetime
+
+
+@dataclass(frozen=True)
 class SettlementView:
     """An owed transfer; amounts in nanoTON. `waiting_for` is for operators, `waits_for` for all.
 
@@ -100,6 +111,16 @@ class SettlementView:
     recipient: str
     tx_hash: str
     confirmed_at: dt.datetime | None
+
+
+def network_head() -> NetworkHead:
+    """Ask TON Center for the last block, once and for less than 2 s.
+
+    Raises:
+        TonUnavailable: it gives no answer.
+    """
+    head = hurried().head()
+    return NetworkHead(head.seqno, head.gen_utime)
 
 
 def commission_rate(*, price_nano: int) -> int:
