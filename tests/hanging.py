@@ -8,7 +8,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.db import connections
+
 from sandbox.process import LOOPBACK
+
+
+@contextmanager
+def database_at(port: int) -> Iterator[None]:
+    """Let new connections to the database go to another port."""
+    database = connections.settings["default"]
+    before, database["PORT"] = database["PORT"], port
+    try:
+        yield
+    finally:
+        database["PORT"] = before
 
 
 @contextmanager

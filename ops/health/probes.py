@@ -63,13 +63,16 @@ class Probes:
             return running
 
 
-def in_own_thread(work: Callable[[], T]) -> Future[T]:
-    """Do `work` in a thread with a connection beside the pool; an ending process waits for none."""
+def in_own_thread(work: Callable[[], T], *, limit_s: float = LIMIT_S) -> Future[T]:
+    """Do `work` in a thread that no ending process waits for, with a connection beside the pool.
+
+    Each query may take `limit_s`.
+    """
     future: Future[T] = Future()
 
     def run() -> None:
         try:
-            with own_connection(limit_s=LIMIT_S):
+            with own_connection(limit_s=limit_s):
                 result = work()
         except Exception as error:
             future.set_exception(error)

@@ -6,7 +6,6 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -19,19 +18,18 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Operator
-from advertmarket.messaging import consumer, heartbeat, kafka
+from advertmarket.messaging import heartbeat, kafka
 from advertmarket.messaging.models import OutboxMessage
-from advertmarket.telegram.client import close_bot
 from ops import draining
 from ops.health import checks
 from ops.health.own_connection import own_connection
 from ops.health.probes import Answer, Check, Probes, Unwell
 from payments.models import ChainCursor
-from payments.ton import client
 from sandbox.process import LOOPBACK
 from tests.advertmarket.conftest import sign_in
 from tests.database import Clone
-from tests.hanging import Cable, black_hole
+from tests.hanging import Cable, black_hole, database_at
+from tests.ops.bot_api import webhook
 from tests.payments.server import Answer as Says
 from tests.payments.server import Server
 from tests.redis_elsewhere import state_at
@@ -44,20 +42,6 @@ COMPONENTS = ["db", "redis", "kafka", "ton", "telegram", "workers", "outbox", "d
 PROMISED_S = 2.5
 
 
-@pytest.fixture(autouse=True)
-def new_clients() -> Iterator[None]:
-    """The clients keep their addresses."""
-    forget_clients()
-    yield
-    forget_clients()
-
-
-def forget_clients() -> None:
-    kafka._asking_client.cache_clear()
-    client.hurried.cache_clear()
-    close_bot()
-
-
 @pytest.fixture
 def olga(committed_db: Clone) -> Client:
     """An operator in the back office."""
@@ -68,43 +52,6 @@ def session_of(operator: Operator) -> Client:
     browser = Client(raise_request_exception=False)
     browser.force_login(operator)
     return browser
-
-
-@pytest.fixture
-def ton_center(settings: Settings) -> Iterator[Server]:
-    """A TON Center whose last block is of now."""
-    server = Server()
-    settings.TON_API_URL = server.url
-    block = {"seqno": 41, "gen_utime": str(int(time.time()))}
-    server.answers = [Says({"last": block})]
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def bot_api(settings: Settings) -> Iterator[Server]:
-    """A Bot API that reaches our webhook."""
-    server = Server()
-    settings.TELEGRAM_API_URL = server.url
-    server.answers = [Says({"ok": True, "result": webhook()})]
-    yield server
-    server.stop()
-
-
-def webhook(**more: object) -> dict[str, object]:
-    info = {"url": "https://x/hook", "has_custom_certificate": False, "pending_update_count": 3}
-    return info | more
-
-
-@pytest.fixture
-def consumers() -> None:
-    """Every group has a consumer that lives, and the chain is read."""
-    for group in consumer.groups():
-        heartbeat.beat(group, status="running", lag=2, last_message_at=None, at=timezone.now())
-    read_chain_at = timezone.now()
-    ChainCursor.objects.create(
-        seqno=40, head_seqno=41, block_at=read_chain_at, read_at=read_chain_at
-    )
 
 
 def get(path: str, asked_by: Client | None = None) -> tuple[int, bytes]:
@@ -155,12 +102,11 @@ def test_without_kafka_it_is_down(committed_db: Clone, path: str, settings: Sett
 
 @pytest.mark.parametrize("path", [HEALTH, READINESS])
 def test_without_the_database_it_is_down_and_the_process_lives(
-    path: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    committed_db: Clone, path: str
 ) -> None:
-    monkeypatch.setitem(settings.DATABASES["default"], "PORT", 9)
-
-    assert get(path) == (503, DOWN)
-    assert get(LIVENESS) == (200, UP)
+    with database_at(9):
+        assert get(path) == (503, DOWN)
+        assert get(LIVENESS) == (200, UP)
 
 
 def test_a_missing_migration_makes_it_unready_but_not_unhealthy(
@@ -402,7 +348,7 @@ def test_a_pool_without_connections_is_looked_at_all_the_same(
 
 @pytest.mark.thorough
 def test_when_all_hang_everybody_is_told_within_two_and_a_half_seconds(
-    olga: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    olga: Client, settings: Settings
 ) -> None:
     with ExitStack() as holes:
         hole = holes.enter_context(black_hole())
@@ -412,7 +358,7 @@ def test_when_all_hang_everybody_is_told_within_two_and_a_half_seconds(
         settings.TON_API_URL = settings.TELEGRAM_API_URL = f"http://{LOOPBACK}:{hole}"
 
         assert at_once(olga, "redis", "kafka", "ton", "telegram") == {503}
-        monkeypatch.setitem(settings.DATABASES["default"], "PORT", hole)
+        holes.enter_context(database_at(hole))
         assert at_once(olga, *COMPONENTS) == {503}
         assert {timed(path, Client()) for path in (HEALTH, READINESS)} == {503}
         assert timed(LIVENESS, Client()) == 200
@@ -436,19 +382,19 @@ def timed(path: str, asked_by: Client) -> int:
 
 @pytest.mark.thorough
 def test_a_database_that_falls_silent_keeps_no_request_and_is_seen_again(
-    olga: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    olga: Client, settings: Settings
 ) -> None:
     """What was connected before it fell silent has no time-out that the network keeps."""
     cable = Cable(int(settings.DATABASES["default"]["PORT"]))
-    monkeypatch.setitem(settings.DATABASES["default"], "PORT", cable.port)
-    assert get(f"{HEALTH}/db", olga)[0] == 200
+    with database_at(cable.port):
+        assert get(f"{HEALTH}/db", olga)[0] == 200
 
-    cable.hang()
-    assert at_once(olga, *["db"] * 8) == {503}
-    assert {timed(path, Client()) for path in (HEALTH, READINESS)} == {503}
-    cable.flow()
+        cable.hang()
+        assert at_once(olga, *["db"] * 8) == {503}
+        assert {timed(path, Client()) for path in (HEALTH, READINESS)} == {503}
+        cable.flow()
 
-    wait_until(lambda: get(f"{HEALTH}/db", olga)[0] == 200, what="the database is seen again")
+        wait_until(lambda: get(f"{HEALTH}/db", olga)[0] == 200, what="the database is seen again")
     cable.cut()
 
 
