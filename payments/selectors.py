@@ -18,12 +18,13 @@ from advertmarket.ton_address import friendly_address
 from . import deposits
 from .books.chart import PerDeal
 from .books.ledger import balance
-from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
+from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction, Wallet
 from .sending import settlements
 from .sending.pause import PauseState, pause_state
 from .sending.waiting import Waiting, waiting_for
 from .tiers import FALLBACK_RATE_BP
-from .ton.client import hurried
+from .ton.client import TonUnavailable, hurried
+from .wallets import TREASURY
 
 __all__ = [
     "DepositInstructions",
@@ -32,6 +33,7 @@ __all__ = [
     "Outcome",
     "PauseState",
     "SettlementView",
+    "TonUnavailable",
     "commission_rate",
     "deposit_in_review",
     "deposit_instructions",
@@ -42,9 +44,12 @@ __all__ = [
     "payout_view",
     "refund_destination_given",
     "settled_references",
+    "treasury_address",
 ]
 
 PAYOUT = Settlement.Kind.PAYOUT.value
+_NETWORKS: dict[int | None, str] = {-239: "mainnet", -3: "testnet"}
+"""By the id that each block carries: https://docs.ton.org/v3/documentation/network/configs."""
 
 
 class Outcome(StrEnum):
@@ -86,10 +91,11 @@ class EscrowView:
 
 @dataclass(frozen=True)
 class NetworkHead:
-    """The last masterchain block that TON Center tells of."""
+    """The last masterchain block that TON Center tells of; `network` is empty if it is not told."""
 
     seqno: int
     at: dt.datetime
+    network: str
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,12 @@ def network_head() -> NetworkHead:
         TonUnavailable: it gives no answer.
     """
     head = hurried().head()
-    return NetworkHead(head.seqno, head.gen_utime)
+    return NetworkHead(head.seqno, head.gen_utime, _NETWORKS.get(head.global_id, ""))
+
+
+def treasury_address() -> str:
+    """Return the raw address of the treasury, as it is stored; empty if it is not made yet."""
+    return Wallet.objects.filter(subwallet=TREASURY).values_list("address", flat=True).first() or ""
 
 
 def commission_rate(*, price_nano: int) -> int:

@@ -9,6 +9,8 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from django.utils import translation
+
 from .own_connection import own_connection
 
 LIMIT_S = 2.0
@@ -66,13 +68,14 @@ class Probes:
 def in_own_thread(work: Callable[[], T], *, limit_s: float = LIMIT_S) -> Future[T]:
     """Do `work` in a thread that no ending process waits for, with a connection beside the pool.
 
-    Each query may take `limit_s`.
+    Each query may take `limit_s`. The caller's language is active there.
     """
     future: Future[T] = Future()
+    language = translation.get_language()
 
     def run() -> None:
         try:
-            with own_connection(limit_s=limit_s):
+            with own_connection(limit_s=limit_s), translation.override(language):
                 result = work()
         except Exception as error:
             future.set_exception(error)

@@ -6,7 +6,6 @@ import datetime as dt
 import logging
 
 from django.db import DatabaseError, connection, transaction
-from django.utils import translation
 from django.utils.translation import gettext as _
 
 from ops.health.probes import in_own_thread
@@ -45,8 +44,7 @@ def situation(*, at: dt.datetime) -> list[Section]:
 
     Without PostgreSQL that is the services alone. Nothing of it uses the caller's connection.
     """
-    language = translation.get_language()
-    told = in_own_thread(lambda: _of_the_database(at, language), limit_s=QUERY_S)
+    told = in_own_thread(lambda: _of_the_database(at), limit_s=QUERY_S)
     services_told = services.tell_services()
     try:
         return [*told.result(ALL_S), *services_told]
@@ -54,8 +52,8 @@ def situation(*, at: dt.datetime) -> list[Section]:
         return [Section("PostgreSQL", _away(away), needs_person=True), *services_told]
 
 
-def _of_the_database(at: dt.datetime, language: str | None) -> list[Section]:
-    with translation.override(language), transaction.atomic():
+def _of_the_database(at: dt.datetime) -> list[Section]:
+    with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         told = [_tell(tell, at) for tell in _SECTIONS]

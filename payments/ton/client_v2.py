@@ -62,7 +62,7 @@ class TonClientV2(TonApi):
         """Return the last masterchain block of the node that answers; the next may be behind."""
         last = self._read(MasterchainInfo, "getMasterchainInfo").last
         header = self._read(BlockHeader, "getBlockHeader", last.model_dump())
-        return validated(Block, {"seqno": last.seqno, "gen_utime": header.gen_utime})
+        return validated(Block, {"seqno": last.seqno, **header.model_dump()})
 
     def account_at(self, address: str, *, seqno: int) -> AddressInformation:
         """Return a raw address' account at the end of masterchain block `seqno`.

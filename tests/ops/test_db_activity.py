@@ -172,9 +172,9 @@ def connection_pid() -> int:
 
 @pytest.mark.thorough
 def test_a_database_that_is_away_is_one_line(committed_db: Clone) -> None:
-    with without_connections(), database_at(9):
-        with pytest.raises(CommandError, match=r"PostgreSQL: couldn't get a connection") as told:
-            call_command("db_activity")
+    away = pytest.raises(CommandError, match=r"PostgreSQL: couldn't get a connection")
+    with without_connections(), database_at(9), away as told:
+        call_command("db_activity")
 
     assert "\n" not in str(told.value)
 
