@@ -74,10 +74,10 @@ def tell_pause(at: dt.datetime) -> Section:
         lines.append(f"by {state.by}, {state.at:%Y-%m-%d %H:%M} UTC: {state.why}")
     if state.takes_two:
         lines.append("the platform paused by itself: two operators resume")
-    if not state.paused:
-        return Section(_("payouts"), _("may run"), lines=tuple(lines))
-    says = _("PAUSED: {reason}").format(reason=state.reasons[0])
-    return Section(_("payouts"), says, needs_person=True, lines=tuple(lines))
+    says = _("may run")
+    if state.paused:
+        says = _("PAUSED: {reason}").format(reason=state.reasons[0])
+    return Section(_("payouts"), says, state.paused, tuple(lines), headline=True)
 
 
 def tell_money(at: dt.datetime) -> Section:
@@ -102,6 +102,7 @@ def tell_money(at: dt.datetime) -> Section:
             f" nobody's {ton(nano.get(PerWallet.UNSOLICITED))}",
             f"on chain {ton(chain_nano)}, {compared} ({as_of})",
         ),
+        headline=True,
     )
 
 

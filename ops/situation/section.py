@@ -16,13 +16,14 @@ SHOWN = 10
 class Section:
     """What holds (`says`, in the active language), and whether a person must look.
 
-    `lines` tell more, in English.
+    `lines` tell more, in English. A `headline` is told however short the telling is.
     """
 
     name: str
     says: str
     needs_person: bool = False
     lines: tuple[str, ...] = ()
+    headline: bool = False
 
 
 Tell = Callable[[dt.datetime], Section | None]

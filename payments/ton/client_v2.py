@@ -54,8 +54,8 @@ class TonClientV2(TonApi):
     _path = "/api/v2/"
     _broadcast = "sendBocReturnHash"
 
-    def __init__(self, *, for_payouts: bool = False) -> None:
-        super().__init__(for_payouts=for_payouts)
+    def __init__(self, *, for_payouts: bool = False, hurried: bool = False) -> None:
+        super().__init__(for_payouts=for_payouts, hurried=hurried)
         self._searches: dict[str, _Search] = {}
 
     def head(self) -> Block:

@@ -10,10 +10,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from advertmarket.messaging import consumer, heartbeat, kafka
-from advertmarket.telegram.client import close_bot
 from payments.models import ChainCursor
 from payments.ton import client
 from tests.database import Clone
+from tests.local_telegram import close_bot
 from tests.ops.bot_api import webhook
 from tests.payments.server import Answer as Says
 from tests.payments.server import Server
