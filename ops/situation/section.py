@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from advertmarket.money import format_ton
 
 SHOWN = 10
@@ -38,10 +40,10 @@ def ton(nano: object) -> str:
 def age(since: dt.datetime, at: dt.datetime) -> str:
     """Return how long ago `since` was: "45 s", "12 min", "3 h", "2 d"."""
     seconds = max(0, int((at - since).total_seconds()))
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+    for unit, length in ((_("d"), 86_400), (_("h"), 3_600), (_("min"), 60)):
         if seconds >= 2 * length:
             return f"{seconds // length} {unit}"
-    return f"{seconds} s"
+    return f"{seconds} {_('s')}"
 
 
 def listed(lines: list[str], count: int) -> tuple[str, ...]:
