@@ -54,7 +54,9 @@ def start(update: Incoming, *, at: datetime) -> None:
 @command("help", description=gettext_lazy("What I can do"))
 def show_help(update: Incoming, *, at: datetime) -> None:
     """List the commands."""
-    lines = [f"/{name} — {description}" for name, description in commands().items()]
+    assert update.user is not None  # a private message always comes from someone
+    known = commands(update.user.id)
+    lines = [f"/{name} — {description}" for name, description in known.items()]
     reply(update, "\n".join(lines), _open_app(), at=at)
 
 

@@ -82,6 +82,7 @@ BEAT_SECONDS = {
     "telegram.tasks.watch_webhook": 60,
     "telegram.tasks.forget_old_rows": 3600,
     "messaging.tasks.delete_old_rows": 3600,
+    "ops.tasks.answer_operators": 5,
 }
 """How often each task runs when nothing wakes it."""
 

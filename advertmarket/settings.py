@@ -153,6 +153,7 @@ SHUTDOWN_DRAIN_S = env.seconds("SHUTDOWN_DRAIN_S", 5.0)
 _STATEMENT_TIMEOUT_S = {"web": 30, "manage": 0, "build": 0}.get(PROCESS_ROLE, 300)
 """Nobody waits for a page longer; a migration or a check by hand takes what it takes."""
 
+DB_POOL_MAX = env.number("DB_POOL_MAX", WEB_THREADS, minimum=1)
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -175,7 +176,7 @@ DATABASES = {
             "tcp_user_timeout": 30_000,
             "pool": {
                 "min_size": 0,
-                "max_size": env.number("DB_POOL_MAX", WEB_THREADS, minimum=1),
+                "max_size": DB_POOL_MAX,
                 "timeout": 10,
                 # the waits between attempts double: give up and begin anew before they are long
                 "reconnect_timeout": 5,

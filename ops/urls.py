@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from . import health
+from .health import views
+from .health.checks import CHECKS
 
 urlpatterns = [
-    path("health", health.health),
-    path("health/liveness", health.liveness),
-    path("health/readiness", health.readiness),
-    path("info", health.info),
+    path("health", views.health),
+    path("health/liveness", views.liveness),
+    path("health/readiness", views.readiness),
+    *(path(f"health/{name}", views.component(name)) for name in CHECKS),
+    path("info", views.info),
 ]

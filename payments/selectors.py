@@ -18,30 +18,38 @@ from advertmarket.ton_address import friendly_address
 from . import deposits
 from .books.chart import PerDeal
 from .books.ledger import balance
-from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction
+from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction, Wallet
 from .sending import settlements
 from .sending.pause import PauseState, pause_state
 from .sending.waiting import Waiting, waiting_for
 from .tiers import FALLBACK_RATE_BP
+from .ton.client import TonUnavailable, hurried
+from .wallets import TREASURY
 
 __all__ = [
     "DepositInstructions",
     "EscrowView",
+    "NetworkHead",
     "Outcome",
     "PauseState",
     "SettlementView",
+    "TonUnavailable",
     "commission_rate",
     "deposit_in_review",
     "deposit_instructions",
     "escrow_view",
     "funded_references",
+    "network_head",
     "pause_state",
     "payout_view",
     "refund_destination_given",
     "settled_references",
+    "treasury_address",
 ]
 
 PAYOUT = Settlement.Kind.PAYOUT.value
+_NETWORKS: dict[int | None, str] = {-239: "mainnet", -3: "testnet"}
+"""By the id that each block carries: https://docs.ton.org/v3/documentation/network/configs."""
 
 
 class Outcome(StrEnum):
@@ -82,6 +90,15 @@ class EscrowView:
 
 
 @dataclass(frozen=True)
+class NetworkHead:
+    """The last masterchain block that TON Center tells of; `network` is empty if it is not told."""
+
+    seqno: int
+    at: dt.datetime
+    network: str
+
+
+@dataclass(frozen=True)
 class SettlementView:
     """An owed transfer; amounts in nanoTON. `waiting_for` is for operators, `waits_for` for all.
 
@@ -100,6 +117,21 @@ class SettlementView:
     recipient: str
     tx_hash: str
     confirmed_at: dt.datetime | None
+
+
+def network_head() -> NetworkHead:
+    """Ask TON Center for the last block, once and for less than 2 s.
+
+    Raises:
+        TonUnavailable: it gives no answer.
+    """
+    head = hurried().head()
+    return NetworkHead(head.seqno, head.gen_utime, _NETWORKS.get(head.global_id, ""))
+
+
+def treasury_address() -> str:
+    """Return the raw address of the treasury, as it is stored; empty if it is not made yet."""
+    return Wallet.objects.filter(subwallet=TREASURY).values_list("address", flat=True).first() or ""
 
 
 def commission_rate(*, price_nano: int) -> int:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import socket
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -45,12 +46,44 @@ def beat(
         logger.warning("no heartbeat of %s: %s", group, error)
 
 
+@dataclass(frozen=True)
+class Beat:
+    """What one instance of a group said last."""
+
+    status: Status
+    lag: int
+    at: datetime
+    last_message_at: datetime | None
+
+
+def beats(group: str) -> list[Beat]:
+    """Return what the group's instances said in the last 30 s.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    state = redis_state()
+    keys = list(state.scan_iter(match=f"worker:{group}:*", count=1000))
+    return [_read(str(value)) for value in state.mget(keys) if value] if keys else []
+
+
 def withdraw(group: str) -> None:
     """Remove the heartbeat: this instance ends in good order."""
     try:
         redis_state().delete(_key(group))
     except redis.RedisError as error:
         logger.warning("the heartbeat of %s stays until it expires: %s", group, error)
+
+
+def _read(value: str) -> Beat:
+    said = json.loads(value)
+    last = said["last_message_at"]
+    return Beat(
+        status=said["status"],
+        lag=said["lag"],
+        at=datetime.fromisoformat(said["timestamp"]),
+        last_message_at=datetime.fromisoformat(last) if last else None,
+    )
 
 
 def _key(group: str) -> str:

@@ -365,13 +365,23 @@ def create_topics(topics: Sequence[Topic]) -> list[str]:
     return changes
 
 
-def ping(*, timeout_s: float) -> None:
+@dataclass(frozen=True)
+class Cluster:
+    """How many brokers there are, and which topics."""
+
+    brokers: int
+    topics: frozenset[str]
+
+
+def ping(*, timeout_s: float) -> Cluster:
     """Ask any broker for the cluster's metadata.
 
     Raises:
         KafkaException: none answered within `timeout_s`.
     """
-    _asking_client().list_topics(timeout=timeout_s)
+    found = _asking_client().list_topics(timeout=timeout_s)
+    topics = {name for name, topic in found.topics.items() if topic.error is None}
+    return Cluster(len(found.brokers), frozenset(topics))
 
 
 @functools.cache

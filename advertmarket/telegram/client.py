@@ -225,9 +225,14 @@ class Bot:
         """Have updates of `ALLOWED_UPDATES` sent to `url` with `secret` in their header."""
         self._call(self._api.set_webhook(url, allowed_updates=ALLOWED_UPDATES, secret_token=secret))
 
-    def set_commands(self, commands: Mapping[str, str], *, language: str = "") -> None:
-        """Show these commands and descriptions, to all or to those who use `language`."""
-        self._call(self._api.set_my_commands(list(commands.items()), language_code=language))
+    def set_commands(
+        self, commands: Mapping[str, str], *, language: str = "", chat_id: int | None = None
+    ) -> None:
+        """Show these commands and descriptions: to all, to who uses `language`, or in one chat."""
+        scope = None if chat_id is None else telegram.BotCommandScopeChat(chat_id)
+        self._call(
+            self._api.set_my_commands(list(commands.items()), scope=scope, language_code=language)
+        )
 
     # -- how a call is made
 

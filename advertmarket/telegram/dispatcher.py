@@ -13,6 +13,12 @@ def note(update: Incoming, *, at: datetime) -> None: ...
 @gate                          # before every command and press
 def refuse(update: Incoming) -> None: ...
 
+@command("pause", description=_("Pause"), only=is_operator)  # others never learn of it
+def pause(update: Incoming, *, at: datetime) -> None: ...
+
+@menus                         # whose chats show such commands, and in which language
+def chats() -> dict[int, str]: ...
+
 A handler runs in the database transaction that also marks the update as done, with the person's
 language active. It calls one service and no network. A `DomainError` is told to the person; any
 other error has the update tried again.
@@ -51,33 +57,50 @@ class Handler(Protocol):
 H = TypeVar("H", bound=Handler)
 LanguageSource = Callable[[int], str | None]
 S = TypeVar("S", bound=LanguageSource)
+Audience = Callable[[int], bool]
+"""Whether something is there for the person with this Telegram id."""
+
+Menus = Callable[[], dict[int, str]]
+M = TypeVar("M", bound=Menus)
 Gate = Callable[[Incoming], None]
 G = TypeVar("G", bound=Gate)
 
 _commands: dict[str, Handler] = {}
 _descriptions: dict[str, Promise] = {}
 _callbacks: dict[str, Handler] = {}
+_audiences: dict[str, Audience] = {}
 _kinds: dict[str, list[Handler]] = defaultdict(list)
 _language_sources: list[LanguageSource] = []
 _gates: list[Gate] = []
+_menus: list[Menus] = []
 
 
-def command(name: str, *, description: Promise) -> Callable[[H], H]:
-    """Register the decorated function for private messages that begin with "/name"."""
+def command(name: str, *, description: Promise, only: Audience | None = None) -> Callable[[H], H]:
+    """Register the decorated function for private messages that begin with "/name".
+
+    For whom `only` says no to, it is a command that does not exist.
+    """
 
     def register(handler: H) -> H:
         _add(_commands, name, handler)
         _descriptions[name] = description
+        if only:
+            _audiences[f"/{name}"] = only
         return handler
 
     return register
 
 
-def callback(action: str) -> Callable[[H], H]:
-    """Register the decorated function for presses of buttons whose data begins with "action:"."""
+def callback(action: str, *, only: Audience | None = None) -> Callable[[H], H]:
+    """Register the decorated function for presses of buttons whose data begins with "action:".
+
+    For whom `only` says no to, the press does nothing.
+    """
 
     def register(handler: H) -> H:
         _add(_callbacks, action, handler)
+        if only:
+            _audiences[f"{action}:"] = only
         return handler
 
     return register
@@ -105,9 +128,24 @@ def gate(check: G) -> G:
     return check
 
 
-def commands() -> dict[str, str]:
-    """Return every command with its description in the active language."""
-    return {name: str(_descriptions[name]) for name in sorted(_descriptions)}
+def menus(chats: M) -> M:
+    """Register the decorated function to name the chats with commands of their own."""
+    _menus.append(chats)
+    return chats
+
+
+def special_chats() -> dict[int, str]:
+    """Return the chats that have commands of their own, each with its language."""
+    return {chat_id: language for chats in _menus for chat_id, language in chats().items()}
+
+
+def commands(user_id: int | None = None) -> dict[str, str]:
+    """Return what everybody, or this person, may command, described in the active language."""
+    return {
+        name: str(_descriptions[name])
+        for name in sorted(_descriptions)
+        if _is_there(f"/{name}", user_id)
+    }
 
 
 def reply(update: Incoming, text: str, buttons: Rows = (), *, at: datetime) -> None:
@@ -134,13 +172,19 @@ def dispatch(update: Incoming, *, at: datetime) -> None:
 
 
 def _handlers(update: Incoming) -> list[Handler]:
-    if update.command in _commands:
+    user_id = update.user.id if update.user else None
+    if update.command in _commands and _is_there(f"/{update.command}", user_id):
         return [_commands[update.command]]
     if update.kind == "callback_query":
         action, _, _rest = update.callback_data.partition(":")
         handler = _callbacks.get(action)
-        return [handler] if handler else []
+        return [handler] if handler and _is_there(f"{action}:", user_id) else []
     return _kinds[update.kind]
+
+
+def _is_there(what: str, user_id: int | None) -> bool:
+    audience = _audiences.get(what)
+    return audience is None or (user_id is not None and audience(user_id))
 
 
 def _language(update: Incoming) -> str:

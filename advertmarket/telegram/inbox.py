@@ -75,6 +75,12 @@ def store(body: bytes, *, at: datetime) -> None:
     wake_after_commit(HANDLE)
 
 
+def find(update_id: int) -> tuple[Incoming, datetime] | None:
+    """Return an update that came within the last 48 hours, and when it came."""
+    update = Update.objects.filter(id=update_id).first()
+    return None if update is None else (parse(json.loads(update.body)), update.created_at)
+
+
 def handle_next(*, at: datetime) -> bool:
     """Handle the oldest due update of some chat; return whether there was one."""
     leased = lease(Update, at_most=1, lease_time=LEASE, at=at)

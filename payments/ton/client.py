@@ -21,7 +21,7 @@ from .schema import (
     WalletState,
 )
 
-__all__ = ["TonClient", "TonUnavailable", "for_payouts", "reading"]
+__all__ = ["TonClient", "TonUnavailable", "for_payouts", "hurried", "reading"]
 
 P = TypeVar("P", Page, ChainTransactions)
 
@@ -105,6 +105,12 @@ def reading() -> TonClient | TonClientV2:
 def for_payouts() -> TonApi:
     """Return this process's client for payouts, of the version in the settings."""
     return _version()(for_payouts=True)
+
+
+@functools.cache
+def hurried() -> TonClient | TonClientV2:
+    """Return this process's client for looking whether anybody answers."""
+    return _version()(hurried=True)
 
 
 def _version() -> type[TonClient | TonClientV2]:

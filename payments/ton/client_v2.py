@@ -54,15 +54,15 @@ class TonClientV2(TonApi):
     _path = "/api/v2/"
     _broadcast = "sendBocReturnHash"
 
-    def __init__(self, *, for_payouts: bool = False) -> None:
-        super().__init__(for_payouts=for_payouts)
+    def __init__(self, *, for_payouts: bool = False, hurried: bool = False) -> None:
+        super().__init__(for_payouts=for_payouts, hurried=hurried)
         self._searches: dict[str, _Search] = {}
 
     def head(self) -> Block:
         """Return the last masterchain block of the node that answers; the next may be behind."""
         last = self._read(MasterchainInfo, "getMasterchainInfo").last
         header = self._read(BlockHeader, "getBlockHeader", last.model_dump())
-        return validated(Block, {"seqno": last.seqno, "gen_utime": header.gen_utime})
+        return validated(Block, {"seqno": last.seqno, **header.model_dump()})
 
     def account_at(self, address: str, *, seqno: int) -> AddressInformation:
         """Return a raw address' account at the end of masterchain block `seqno`.

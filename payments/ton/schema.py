@@ -49,10 +49,11 @@ class Answer(BaseModel):
 
 
 class Block(Answer):
-    """A masterchain block."""
+    """A masterchain block; `global_id` tells the networks apart."""
 
     seqno: int
     gen_utime: UnixTime
+    global_id: int | None = None
 
 
 class Head(Answer):

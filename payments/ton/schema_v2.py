@@ -40,6 +40,7 @@ class BlockHeader(Answer):
     """What `getBlockHeader` answers."""
 
     gen_utime: int
+    global_id: int | None = None
 
 
 class TransactionId(Answer):

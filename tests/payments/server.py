@@ -28,6 +28,7 @@ class Server:
 
     def __init__(self) -> None:
         self.answers = [Answer()]
+        self.by_method: dict[str, Answer] = {}
         self.asked: list[str] = []
         self.done = threading.Event()
         outer = self
@@ -37,8 +38,9 @@ class Server:
 
             def _answer(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                outer.asked.append(self.path.split("?")[0].rsplit("/", 1)[1])
-                answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                method = self.path.split("?")[0].rsplit("/", 1)[1]
+                outer.asked.append(method)
+                answer = outer.by_method.get(method) or outer.next_answer()
                 if answer.silent:
                     outer.done.wait(10)
                     self.close_connection = True
@@ -59,6 +61,10 @@ class Server:
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
         self._thread.start()
         self.url = f"http://{LOOPBACK}:{self._http.server_address[1]}"
+
+    def next_answer(self) -> Answer:
+        """What is said where no method has its own answer."""
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def stop(self) -> None:
         """Close the door."""

@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import translation
 
 from advertmarket.telegram.client import ALLOWED_UPDATES, bot
-from advertmarket.telegram.dispatcher import commands
-from advertmarket.telegram.errors import TelegramError
+from advertmarket.telegram.dispatcher import commands, special_chats
+from advertmarket.telegram.errors import BadRequest, TelegramError
 
 
 class Command(BaseCommand):
@@ -30,6 +30,7 @@ class Command(BaseCommand):
             for language, shown_to in (("en", ""), ("ru", "ru")):
                 with translation.override(language):
                     bot().set_commands(commands(), language=shown_to)
+            self._show_special_commands()
             info = bot().get_webhook_info()
         except TelegramError as error:
             raise CommandError(f"Telegram: {error}") from error
@@ -37,3 +38,11 @@ class Command(BaseCommand):
             f"webhook {info.url}, updates {', '.join(ALLOWED_UPDATES)}, {info.pending} pending, "
             f"last error: {info.last_error or 'none'}"
         )
+
+    def _show_special_commands(self) -> None:
+        for chat_id, language in special_chats().items():
+            try:
+                with translation.override(language):
+                    bot().set_commands(commands(chat_id), chat_id=chat_id)
+            except BadRequest as refusal:  # who never wrote to the bot has no chat with it
+                self.stdout.write(f"chat {chat_id} does not show its own commands: {refusal}")
