@@ -9,6 +9,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.messaging.events import Event
 from advertmarket.money import NANO_PER_TON
@@ -276,6 +277,25 @@ def test_who_pays_after_the_end_hears_where_the_money_goes(
     notice = heard(ANNA)[-1]
     assert notice.text == LATE + where_to
     assert notice.about_money
+
+
+def test_what_goes_back_is_told_in_russian_too(bank: Bank, unpaid: UUID) -> None:
+    with transaction.atomic():
+        accounts.set_language(user_id=ANNA, language="ru", at=timezone.now())
+    bank.deposit(unpaid, 40 * NANO_PER_TON)
+    expire(bank, unpaid)
+    bank.deposit(unpaid, 7 * NANO_PER_TON)
+    tell_all()
+
+    expired, late = heard(ANNA)[-2:]
+    assert expired.text == (
+        "Сделка с каналом News &amp; &lt;views&gt; на 100 TON истекла: срок прошёл. "
+        "Вам возвращаются 40 TON."
+    )
+    assert late.text == (
+        "<b>7 TON по сделке с каналом News &amp; &lt;views&gt; пришли после её окончания.</b>\n\n"
+        "Откройте сделку и укажите, куда их вернуть."
+    )
 
 
 @pytest.mark.parametrize(
