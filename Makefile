@@ -39,7 +39,7 @@ demo: install messages ## five deals on embedded services, then stay up (ONCE=1:
 test: install messages ## the tests, on embedded services
 	$(WITH_SERVICES) $(BIN)/pytest -n 2
 
-test-crash: install messages ## a process dies at every line that handles money: many minutes
+test-crash: install messages ## what takes minutes: a process dies at every line that handles money, a thousand payouts are paused
 	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m slow
 
 test-thorough: install messages ## what takes seconds: every way of money on the chain, crashes, brokers that fail

@@ -208,7 +208,7 @@ def resume(
         last = _note_outside(found, at)
     except _UNREADABLE as away:
         raise PauseNotReadable from away
-    if problem := _epoch_problem(found):
+    if problem := _epoch_problem(PauseEpoch.objects.first(), found):
         raise EpochDoesNotStand(problem=problem)
     if last is None or not last.paused:
         raise NotPaused
@@ -284,15 +284,19 @@ def require_two(first: Actor, second: Actor | None) -> None:
 
 
 def _reasons() -> list[str]:
-    """All that keeps payouts paused, what an operator must see to first before the rest."""
+    """All that keeps payouts paused, what an operator must see to first before the rest.
+
+    Redis is asked last: a flag that is set while PostgreSQL keeps us waiting counts.
+    """
+    last, confirmed = _last(), PauseEpoch.objects.first()
     try:
         found = _look()
     except _UNREADABLE as error:
         return [f"Redis cannot be read ({type(error).__name__})"]
-    unheard = _is_unheard_pause(_last(), found)
+    unheard = _is_unheard_pause(last, found)
     reasons = [
         f"{PAUSE_KEY} is set" if found.is_set else "",
-        _epoch_problem(found),
+        _epoch_problem(confirmed, found),
         f"{PAUSE_KEY} is about to be set" if unheard and not found.is_set else "",
     ]
     return [reason for reason in reasons if reason]
@@ -336,8 +340,7 @@ def _after_commit(tell_redis: Callable[[], None]) -> None:
     transaction.on_commit(tell)
 
 
-def _epoch_problem(found: _Found) -> str:
-    confirmed = PauseEpoch.objects.first()
+def _epoch_problem(confirmed: PauseEpoch | None, found: _Found) -> str:
     if confirmed is None:
         return "no epoch is confirmed yet: run manage.py confirm_epoch"
     if confirmed.needs_second:

@@ -119,12 +119,18 @@ class TonApi(ABC):
         """Broadcast a signed message once and return what was answered, for the record.
 
         "ok" does not mean accepted, and an error does not mean dropped. `refuse` is called when it
-        is our turn, as the last thing before the broadcast, and may raise.
+        is our turn, and again as the last thing before the broadcast; it may raise.
 
         Raises:
             TonUnavailable: there was no answer: the message may have landed all the same.
         """
-        response = self._ask("POST", self._broadcast, refuse=refuse, json={"boc": boc_base64})
+        response = self._ask(
+            "POST",
+            self._broadcast,
+            refuse=refuse,
+            json={"boc": boc_base64},
+            extensions=_before_the_first_byte(refuse),
+        )
         if response.status_code == httpx.codes.OK:
             return "ok"
         return f"{response.status_code} {_error_text(response)}"
@@ -184,6 +190,19 @@ class TonApi(ABC):
                 time.sleep(wait_s)
         except RedisAway:
             time.sleep(1 / self._rate)
+
+
+def _before_the_first_byte(check: Callable[[], None]) -> dict[str, Any]:
+    """Return what makes httpx call `check` once the connection stands: to make one takes seconds.
+
+    https://www.python-httpx.org/advanced/extensions/#trace
+    """
+
+    def trace(event: str, _details: Any) -> None:
+        if event == "http11.send_request_headers.started":
+            check()
+
+    return {"trace": trace}
 
 
 def validated(model: type[M], answer: Any) -> M:

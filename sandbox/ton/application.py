@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import traceback
 from typing import Any
 
@@ -17,6 +18,9 @@ from sandbox.ton.view import View, Views
 
 _V2, _V3, _SIM = "/api/v2/", "/api/v3/", "/sim/"
 
+BROADCASTS = frozenset({"sendBoc", "sendBocReturnHash", "message"})
+"""The methods that take an external message."""
+
 
 class Application:
     """The stand-in's answers."""
@@ -27,7 +31,8 @@ class Application:
         self._views = Views(chain, lag_s=indexer_lag_s)
         self._faults = Faults()
         self._rate = RateLimit(calls_per_s)
-        self._control = ControlPlane(chain, self._views, self._faults)
+        self._broadcasts_at: list[float] = []
+        self._control = ControlPlane(chain, self._views, self._faults, self._broadcasts_at)
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request."""
@@ -78,6 +83,8 @@ class Application:
     ) -> Any:
         if method not in methods or not isinstance(params, dict):
             raise ApiError(404, f"Method not found: {method}")
+        if method in BROADCASTS:
+            self._broadcasts_at.append(time.time())
         kind = fault.kind if fault else None
         if fault and kind == "error":
             raise ApiError(fault.status, fault.error)

@@ -119,9 +119,20 @@ class Chain:
             retry_after_s=retry_after_s,
         )
 
+    def due_faults(self) -> int:
+        """Return how many calls will yet go wrong: none, once every ordered fault has happened."""
+        return int(self._order("due_faults")["calls"])
+
     def clear_faults(self) -> None:
         """Forget the faults that have not happened yet."""
         self._order("clear_faults")
+
+    def broadcasts(self) -> list[float]:
+        """Return when each external message came to the API, whatever became of it, in order.
+
+        Unix time in seconds, by the system's clock and not the chain's.
+        """
+        return [float(at) for at in self._order("broadcasts")["at"]]
 
     def rewrap(self, *, address: str | None = None, boc: bytes | None = None) -> str:
         """Land a signed body inside another external message; return its plain hash (hex).

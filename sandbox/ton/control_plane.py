@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sandbox.ton import render_v3
@@ -31,16 +31,21 @@ class Refused(Exception):
 class ControlPlane:
     """The orders, by name. Amounts are nanoTON, times seconds, addresses in any form."""
 
-    def __init__(self, chain: Chain, views: Views, faults: Faults) -> None:
+    def __init__(
+        self, chain: Chain, views: Views, faults: Faults, broadcasts_at: Sequence[float]
+    ) -> None:
         self._chain = chain
         self._views = views
         self._faults = faults
+        self._broadcasts_at = broadcasts_at
         self._orders: dict[str, Callable[[Body], Any]] = {
             "faucet": self._faucet,
             "advance": self._advance,
             "clock": self._clock,
             "mine": self._mine,
             "fault": self._fault,
+            "due_faults": self._due_faults,
+            "broadcasts": self._broadcasts,
             "clear_faults": self._clear_faults,
             "rewrap": self._rewrap,
             "state": self._state,
@@ -102,6 +107,13 @@ class ControlPlane:
     def _fault(self, body: Body) -> Any:
         self._faults.order(Fault.ordered(body))
         return {}
+
+    def _due_faults(self, _body: Body) -> Any:
+        return {"calls": self._faults.due()}
+
+    def _broadcasts(self, _body: Body) -> Any:
+        """When each external message came to the API (Unix time of the system's clock)."""
+        return {"at": list(self._broadcasts_at)}
 
     def _clear_faults(self, _body: Body) -> Any:
         self._faults.clear()

@@ -61,6 +61,10 @@ class Faults:
         """Forget all of them."""
         self._ordered.clear()
 
+    def due(self) -> int:
+        """Return how many calls will yet go wrong."""
+        return sum(fault.times for fault in self._ordered)
+
     def take(self, method: str) -> Fault | None:
         """Return the oldest fault for this method, and count it."""
         for fault in self._ordered:

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import time_machine
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from payments import wallets
@@ -18,6 +20,7 @@ from tests.payments.bank import Bank, PollingBank
 from tests.payments.doomed import Doomed
 from tests.payments.mothers import Mother
 from tests.payments.server import Server, Sleeps
+from tests.payments.walk.life import Life
 
 __all__ = ["backups"]
 
@@ -61,6 +64,13 @@ def bank(
     bank = PollingBank(chain) if api_version == "v2" else Bank(chain)
     yield bank
     bank.hang_up()
+
+
+@pytest.fixture
+def life(bank: Bank, settings: Settings) -> Iterator[Life]:
+    """The bank with a clock that goes with the chain's."""
+    with time_machine.travel(timezone.now(), tick=True) as clock:
+        yield Life(bank, clock, settings)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -145,6 +147,31 @@ def test_a_broadcast_without_an_answer_is_sent_once(
         ton.send("AA==")
 
     assert server.asked == ["message"]
+
+
+class Refused(Exception):
+    """Nothing is to be sent."""
+
+
+def test_a_broadcast_is_refused_even_when_its_connection_stands(settings: Settings) -> None:
+    """Making one takes up to seconds."""
+    visitors: list[socket.socket] = []
+
+    def refuse() -> None:
+        with contextlib.suppress(BlockingIOError):
+            visitors.append(door.accept()[0])
+        if visitors:
+            raise Refused
+
+    with socket.create_server((LOOPBACK, 0)) as door:
+        door.setblocking(False)
+        settings.TON_API_URL = f"http://{LOOPBACK}:{door.getsockname()[1]}"
+        with closing(TonClient()) as ton:
+            ton._http.timeout = httpx.Timeout(0.2)
+            with pytest.raises(Refused):
+                ton.send("AA==", refuse=refuse)
+        with visitors[0] as visitor:
+            assert visitor.recv(1) == b""
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"exit 33"', b"null", b"\xff\xfe", b"{}"])

@@ -2,30 +2,33 @@
 
 Each scenario (in `walk`) brings a deal to a point, lets a process act, and kills it before a line;
 then life goes on, and the chain judges. A line that an earlier scenario died at is not died at
-again.
+again, but once more for each kind of settlement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
-import time_machine
 from _pytest.mark.structures import ParameterSet
-from django.utils import timezone
-from pytest_django.fixtures import Settings
 
 from payments import deposits, services
 from payments.chain import booking, reader
-from payments.models import TonTransaction
+from payments.models import Settlement, TonTransaction
 from payments.sending import executor, limits, settlements, sweep, transfers, unclaimed
 from payments.sending.executor import Executor
+from payments.sending.settlements import TREASURY_REFERENCE
 from tests.payments.bank import Bank
 from tests.payments.doomed import Doomed
 from tests.payments.lines import Line, executable_lines, line_of, lines_of
 from tests.payments.test_crash import end_leases
-from tests.payments.walk import deciding, platform, reading, sending  # noqa: F401 - they register
+from tests.payments.walk import (  # noqa: F401 - they register
+    deciding,
+    every_kind,
+    platform,
+    reading,
+    sending,
+)
 from tests.payments.walk.life import CLEAN, SPOILT, Life, Scenario
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -79,12 +82,6 @@ REFUSALS = {
 """Nothing follows them, or what follows others too: they have their tests elsewhere."""
 
 
-@pytest.fixture
-def life(bank: Bank, settings: Settings) -> Iterator[Life]:
-    with time_machine.travel(timezone.now(), tick=True) as clock:
-        yield Life(bank, clock, settings)
-
-
 def go_on(life: Life, one: Scenario, reference: UUID) -> None:
     """Life after the death: leases end, others take over."""
     life.bank.chain.clear_faults()
@@ -106,10 +103,20 @@ def judge(life: Life, one: Scenario, reference: UUID) -> str:
         return f"the owner received {received}"
     if given_back(bank) != one.given_back:
         return f"the advertiser received {bank.advertiser_received()}"
-    wallet = bank.wallet(reference)
+    if one.kind and not confirmed_once(one.kind):
+        return f"the {one.kind} is not sent once and confirmed"
+    is_treasury = reference == TREASURY_REFERENCE
+    wallet = bank.treasury() if is_treasury else bank.wallet(reference)
     if wallet.balance_nano != bank.chain.balance(wallet.address) and one not in SPOILT:
         return f"the books say {wallet.balance_nano}"
     return ""
+
+
+def confirmed_once(kind: str) -> bool:
+    """Whether the last settlement of this kind is confirmed, and one attempt at it landed."""
+    settlement = Settlement.objects.filter(kind=kind).latest("created_at")
+    landed = settlement.chain_transactions.exclude(lt=None)
+    return settlement.state == Settlement.State.CONFIRMED and landed.count() == 1
 
 
 def given_back(bank: Bank) -> tuple[int, ...]:
@@ -123,8 +130,8 @@ def given_back(bank: Bank) -> tuple[int, ...]:
     return tuple(one.sent_nano + one.withheld_nano for one in confirmed)
 
 
-died_at: set[Line] = set()
-"""By this process's tests so far."""
+died_at: set[tuple[str, Line]] = set()
+"""By this process's tests so far, for each kind of settlement."""
 
 
 def with_marks(one: Scenario) -> ParameterSet:
@@ -140,8 +147,10 @@ def test_whichever_line_a_process_dies_at(life: Life, doomed: Doomed, one: Scena
     assert judge(life, one, reference) == "", "nobody dies"
 
     problems = []
-    for line in [line for line in came_to if line.hit <= 2 and line not in died_at]:
-        died_at.add(line)
+    for line in came_to:
+        if line.hit > 2 or (one.kind, line) in died_at:
+            continue
+        died_at.add((one.kind, line))
         life.begin()
         reference = one.prepare(life)
         doomed.die(one.act, line)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -101,6 +101,16 @@ def test_a_redis_that_is_away_pauses_and_is_not_waited_for(
 
     state_at(settings, here)
     assert pause.pause_reason() == ""
+
+
+def test_a_pause_set_while_postgres_is_slow_is_seen(confirmed: None) -> None:
+    def answer_late(execute: Callable[..., object], *query: object) -> object:
+        answer = execute(*query)
+        redis_state().set(pause.PAUSE_KEY, "1")
+        return answer
+
+    with connection.execute_wrapper(answer_late):
+        assert pause.pause_reason() == "system:pause_payouts is set"
 
 
 def test_a_confirmation_leaves_a_set_flag_set(confirmed: None) -> None:

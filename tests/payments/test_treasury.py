@@ -21,6 +21,7 @@ from payments.sending import settlements
 from payments.sending.settlements import TREASURY_REFERENCE
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
+from tests.payments.owing import payout_without_gas
 
 pytestmark = pytest.mark.thorough
 
@@ -179,17 +180,9 @@ def test_a_commission_that_its_fee_would_eat_stays(bank: Bank) -> None:
 # --- gas ------------------------------------------------------------------------------------------
 
 
-def without_commission(bank: Bank) -> UUID:
-    """An escrow that owes its owner all that its wallet has."""
-    bank.set_payout_address()
-    reference = bank.funded_escrow()
-    bank.release(reference, owner_share_nano=PRICE_NANO)
-    return reference
-
-
 def test_where_there_is_no_commission_the_treasury_pays_the_gas(bank: Bank) -> None:
     bank.fund_treasury(5 * TON)
-    reference = without_commission(bank)
+    reference = payout_without_gas(bank)
 
     bank.settle(turns=8)
 
@@ -208,7 +201,7 @@ def test_where_there_is_no_commission_the_treasury_pays_the_gas(bank: Bank) -> N
 
 def test_gas_is_no_deposit_of_the_deal(bank: Bank) -> None:
     bank.fund_treasury()
-    reference = without_commission(bank)
+    reference = payout_without_gas(bank)
 
     bank.settle(turns=8)
 
@@ -218,7 +211,7 @@ def test_gas_is_no_deposit_of_the_deal(bank: Bank) -> None:
 
 def test_gas_is_sent_once_however_often_it_is_missed(bank: Bank) -> None:
     bank.fund_treasury()
-    reference = without_commission(bank)
+    reference = payout_without_gas(bank)
 
     for _ in range(4):
         bank.execute()
@@ -229,7 +222,7 @@ def test_gas_is_sent_once_however_often_it_is_missed(bank: Bank) -> None:
 
 
 def test_without_gas_in_the_treasury_both_wait_and_it_is_told_once(bank: Bank) -> None:
-    reference = without_commission(bank)
+    reference = payout_without_gas(bank)
     bank.settle(turns=3)
 
     top_up = bank.settlement(reference, Kind.GAS_TOPUP)
@@ -248,7 +241,7 @@ def test_a_wallet_that_lacks_more_than_a_fee_is_for_an_operator(
 ) -> None:
     monkeypatch.setattr(executor_module, "MAX_TOP_UP_NANO", 1)
     bank.fund_treasury()
-    reference = without_commission(bank)
+    reference = payout_without_gas(bank)
 
     bank.settle(turns=2)
 
@@ -296,7 +289,7 @@ def test_a_little_gas_is_more_than_its_receipt_costs(bank: Bank) -> None:
 
 def test_the_treasury_sends_gas_to_several_deals_one_after_the_other(bank: Bank) -> None:
     bank.fund_treasury()
-    first, second = without_commission(bank), without_commission(bank)
+    first, second = payout_without_gas(bank), payout_without_gas(bank)
 
     bank.settle(turns=12)
 

@@ -52,6 +52,7 @@ class Scenario:
     """How a deal comes to a point, what a process does there, and how life goes on.
 
     `given_back` is what is given back to the advertiser, in nanoTON, before fees are withheld.
+    `kind` is that of the settlement that the process sends or books, where that is what it does.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Scenario:
     go_on: Callable[[Life, UUID], None]
     owner_receives: tuple[int, ...] = (OWNER_SHARE_NANO,)
     given_back: tuple[int, ...] = ()
+    kind: str = ""
 
 
 CLEAN: list[Scenario] = []

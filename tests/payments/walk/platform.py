@@ -7,6 +7,7 @@ from uuid import UUID
 from payments.models import Settlement
 from tests.payments.bank import PRICE_NANO
 from tests.payments.contracts import deploy_refuser
+from tests.payments.owing import payout_without_gas
 
 from .life import Kind, Life, make_due, queue_again, scenario
 from .sending import sends
@@ -14,16 +15,9 @@ from .sending import sends
 # --- gas ------------------------------------------------------------------------------------------
 
 
-def without_commission(life: Life) -> UUID:
-    life.bank.set_payout_address()
-    reference = life.bank.funded_escrow()
-    life.bank.release(reference, owner_share_nano=PRICE_NANO)
-    return reference
-
-
 @scenario("execute", owner_receives=())
 def finds_the_treasury_empty(life: Life) -> UUID:
-    reference = without_commission(life)
+    reference = payout_without_gas(life.bank)
     life.bank.execute()
     make_due()
     return reference
@@ -32,7 +26,7 @@ def finds_the_treasury_empty(life: Life) -> UUID:
 @scenario("execute", owner_receives=())
 def finds_too_little_for_the_fee_in_the_treasury(life: Life) -> UUID:
     life.bank.fund_treasury(10_500_000)
-    reference = without_commission(life)
+    reference = payout_without_gas(life.bank)
     life.bank.execute()
     make_due()
     return reference
@@ -41,7 +35,7 @@ def finds_too_little_for_the_fee_in_the_treasury(life: Life) -> UUID:
 @scenario("execute", owner_receives=(PRICE_NANO,))
 def asks_for_gas(life: Life) -> UUID:
     life.bank.fund_treasury()
-    return without_commission(life)
+    return payout_without_gas(life.bank)
 
 
 @scenario("execute", owner_receives=(PRICE_NANO,))

@@ -186,6 +186,33 @@ def test_cleared_faults_do_not_happen(chain: Chain, api: Api) -> None:
     assert "last" in api.v3("masterchainInfo")
 
 
+def test_ordered_faults_are_due_until_they_have_happened(chain: Chain, api: Api) -> None:
+    chain.fault("masterchainInfo", "error", times=2)
+    assert chain.due_faults() == 2
+    api.v3("masterchainInfo")
+    assert chain.due_faults() == 1
+    api.v3("masterchainInfo")
+    assert chain.due_faults() == 0
+
+
+def test_a_broadcast_is_noted_when_it_comes_whatever_becomes_of_it(
+    chain: Chain, api: Api, payer: Wallet, new_wallet: NewWallet
+) -> None:
+    boc = _payout(chain, payer, new_wallet())
+    earlier = len(chain.broadcasts())
+    began = time.time()
+    chain.fault("sendBocReturnHash", "error")
+
+    assert isinstance(api.send(boc), Failure)
+    assert "hash" in api.send(boc)
+    assert isinstance(api.send(b"no message"), Failure)
+    api.seqno(payer.address)
+
+    noted = chain.broadcasts()[earlier:]
+    assert len(noted) == 3
+    assert began <= noted[0] <= noted[1] <= noted[2] <= time.time()
+
+
 def test_an_unknown_fault_is_refused(chain: Chain) -> None:
     with pytest.raises(OrderRefused, match="unknown kind of fault"):
         chain.fault("*", "explosion")  # type: ignore[arg-type]  # wrong on purpose
