@@ -359,7 +359,7 @@ class Money(RuleBasedStateMachine):
         """The advertiser: likewise."""
         deal = self._deal(which)
         address = self._address(deal, where, deal.advertiser_at)
-        with self._may_fail(services.EscrowNotEmpty):
+        with self._may_fail(services.EscrowNotEmpty, services.OwnAddress):
             acts.set_refund_address(self.world, deal, address)
 
     # --- processes --------------------------------------------------------------------------------
@@ -557,7 +557,7 @@ class Money(RuleBasedStateMachine):
             case "thaw":
                 self._ask("wallet.unfreeze", subwallet=wallet.subwallet)
             case "withdraw":
-                self._ask("treasury.withdraw", **money)
+                self._ask("treasury.withdraw", nano=nano)
             case "claim":
                 self._ask("treasury.claim", subwallet=0, **money)
             case "fees":
