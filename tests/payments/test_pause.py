@@ -301,7 +301,7 @@ def test_a_resume_with_redis_away_does_nothing(confirmed: None, settings: Settin
     here = settings.REDIS_STATE_URL
     state_at(settings, f"redis://{LOOPBACK}:{free_port()}/0")
 
-    with pytest.raises(PauseNotReadable, match="payouts stay paused"):
+    with pytest.raises(PauseNotReadable):
         go_on()
 
     state_at(settings, here)
