@@ -54,6 +54,7 @@ def test_what_needs_a_second_person_is_written_down() -> None:
         "settlement.hold": FourEyes.NEVER,
         "settlement.release": FourEyes.ABOVE_LIMIT,
         "settlement.retry": FourEyes.NEVER,
+        "settlement.top_up": FourEyes.ALWAYS,
         "settlement.write_off": FourEyes.ALWAYS,
         "treasury.bear_fees": FourEyes.ALWAYS,
         "treasury.claim": FourEyes.ALWAYS,
