@@ -152,7 +152,7 @@ def _lock_claimed(journal: Journal) -> None:
     if subwallet == TREASURY:
         _lock_treasury()
     else:
-        lock_wallet(subwallet)
+        _refuse_if_swept(lock_wallet(subwallet), journal)
 
 
 def _refuse_if_swept(wallet: Wallet, journal: Journal) -> None:
