@@ -20,6 +20,7 @@ from advertmarket.messaging.outbox import publish
 from .books import ledger
 from .books.chart import DUST_WRITEOFF, PerDeal
 from .books.ledger import Line
+from .escrows import lock_escrow
 from .events import (
     DepositConfirmed,
     DepositLate,
@@ -28,7 +29,7 @@ from .events import (
     DepositPartial,
     DepositRejected,
 )
-from .models import ChainCursor, Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
+from .models import ChainCursor, Deposit, Escrow, Journal, Settlement, TonTransaction
 from .sending import settlements
 from .tiers import AUTOMATIC_EXCESS_BP, DUST_NANO, REVIEW_ABOVE_NANO, least_funding
 
@@ -60,12 +61,8 @@ def ready_deposits() -> list[int]:
 
 
 def _lock_escrow_of(deposit_id: int) -> Escrow | None:
-    return (
-        Escrow.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("wallet")
-        .filter(deposits__chain_transaction_id=deposit_id)
-        .first()
-    )
+    deposit = Deposit.objects.only("escrow_id").filter(pk=deposit_id).first()
+    return lock_escrow(deposit.escrow_id) if deposit else None
 
 
 @requires_transaction
@@ -153,8 +150,7 @@ def reject(*, escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datetime) -
 
 @requires_transaction
 def pays_the_price(escrow: Escrow) -> bool:
-    """Return whether what has come, decided or not, is enough to fund an escrow that awaits it."""
-    _hold_still(escrow)
+    """Return whether what has come, decided or not, would fund a locked escrow that awaits it."""
     return received_nano(escrow) >= least_funding(escrow.price_nano)
 
 
@@ -176,14 +172,8 @@ def given_back_nano(escrow: Escrow) -> int:
     return _partial_nano(escrow) + sum(refunds.values_list("amount_nano", flat=True))
 
 
-@requires_transaction
-def partial_nano(escrow: Escrow) -> int:
-    """Return what lies in a locked escrow's PARTIAL_DEPOSIT and does not go back; in nanoTON."""
-    _hold_still(escrow)
-    return _partial_nano(escrow)
-
-
 def _partial_nano(escrow: Escrow) -> int:
+    """Return what lies in an escrow's PARTIAL_DEPOSIT and does not go back; in nanoTON."""
     held = ledger.balance(PerDeal.PARTIAL_DEPOSIT.of(escrow.reference))
     # what has landed is in the account no more
     returning = _returning(escrow).exclude(chain_transactions__state=TonTransaction.State.LANDED)
@@ -194,11 +184,6 @@ def _returning(escrow: Escrow) -> QuerySet[Settlement]:
     return Settlement.objects.open().filter(
         reference=escrow.reference, kind=Settlement.Kind.PARTIAL_DEPOSIT_REFUND
     )
-
-
-def _hold_still(escrow: Escrow) -> None:
-    """Lock the wallet: until the end nothing that left it lands or comes back in the books."""
-    Wallet.objects.select_for_update(no_key=True).get(pk=escrow.wallet_id)
 
 
 def stale_partials(*, at: dt.datetime) -> list[Escrow]:
@@ -214,7 +199,7 @@ def stale_partials(*, at: dt.datetime) -> list[Escrow]:
 @requires_transaction
 def return_stale_partial(*, escrow: Escrow, at: dt.datetime) -> None:
     """Give a partial deposit back after its day, unless the rest has come meanwhile."""
-    locked = Escrow.objects.select_for_update(no_key=True).get(pk=escrow.pk)
+    locked = lock_escrow(escrow.reference)
     is_same = locked.partial_since_at == escrow.partial_since_at
     waits = locked.state == Escrow.State.AWAITING and pays_the_price(locked)
     if is_same and not waits:
@@ -229,7 +214,7 @@ def return_partial(*, escrow: Escrow, actor: Actor, at: dt.datetime) -> None:
     What came while an earlier part goes back waits until that has arrived.
     """
     escrow.partial_since_at = None
-    nano = partial_nano(escrow)
+    nano = _partial_nano(escrow)
     if not nano:
         return
     if _returning(escrow).exists():
@@ -295,7 +280,7 @@ def _decide(deposit: Deposit, rule: str, at: dt.datetime) -> None:
 
 
 def _toward_price(escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datetime) -> str:
-    earlier = partial_nano(escrow)
+    earlier = _partial_nano(escrow)
     received = earlier + deposit.amount_nano
     if received >= least_funding(escrow.price_nano):
         _fund(escrow, deposit, earlier, actor, at)

@@ -19,6 +19,7 @@ from .books import ledger
 from .books.chart import PerDeal
 from .books.ledger import Line
 from .deposits import pays_the_price, return_partial
+from .escrows import lock_escrow
 from .models import ChainCursor, Escrow, Journal, Settlement
 from .sending import settlements
 from .sending.transfers import REFUND_FIELD
@@ -309,13 +310,3 @@ def _lock_funded(reference: UUID, *, or_decided: Escrow.State) -> Escrow:
     if escrow.state not in (Escrow.State.FUNDED, or_decided):
         raise EscrowNotFunded(state=escrow.state)
     return escrow
-
-
-@requires_transaction
-def lock_escrow(reference: UUID) -> Escrow:
-    """Return the escrow of a deal, locked until the database transaction ends."""
-    return (
-        Escrow.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("wallet")
-        .get(reference=reference)
-    )

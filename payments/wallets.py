@@ -39,6 +39,13 @@ class NoWalletReady(DomainError):
     retry_after_s = 5
 
 
+class NoSuchWallet(DomainError):
+    """No wallet has this number."""
+
+    code: ClassVar[Code] = Code.NOT_FOUND
+    message = _("There is no wallet {subwallet}.")
+
+
 class OwnAddress(DomainError):
     """The address is one of the platform's own: nobody else's money goes there."""
 
@@ -54,6 +61,19 @@ def refuse_own(address: str) -> None:
     """
     if Wallet.objects.filter(address=address).exists():
         raise OwnAddress
+
+
+@requires_transaction
+def lock_wallet(subwallet: int) -> Wallet:
+    """Return a wallet by its number, locked until the database transaction ends.
+
+    Raises:
+        NoSuchWallet: there is none.
+    """
+    wallet = Wallet.objects.select_for_update(no_key=True).filter(subwallet=subwallet).first()
+    if wallet is None:
+        raise NoSuchWallet(subwallet=subwallet)
+    return wallet
 
 
 @requires_transaction

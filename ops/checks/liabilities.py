@@ -64,6 +64,13 @@ SELECT coalesce(owed.code, account.code), coalesce(account.balance_nano, 0), coa
  WHERE coalesce(account.balance_nano, 0) <> coalesce(owed.nano, 0)
 """
 
+_STRANDED = """
+SELECT account.code, account.balance_nano FROM account_balances account
+ WHERE account.code LIKE 'BOUNCED:%' AND account.balance_nano > 0
+   AND NOT EXISTS (SELECT FROM settlements settlement WHERE settlement.state = 'HELD'
+                      AND 'BOUNCED:' || settlement.wallet_id = account.code)
+"""
+
 _PARTIALS = """
 SELECT account.code, account.balance_nano, escrow.state
   FROM account_balances account
@@ -119,6 +126,8 @@ def liabilities_have_a_way_out() -> Iterator[Finding]:
     """What is owed is exactly what open settlements, holds and undecided deposits stand for."""
     for code, balance_nano, owed_nano in rows(_OWED):
         yield Finding(code, f"balance {balance_nano}, on its way out {owed_nano}")
+    for code, nano in rows(_STRANDED):
+        yield Finding(code, f"{nano} came back, and nothing is held for it")
 
 
 @check(8, Severity.HIGH)

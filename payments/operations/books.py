@@ -16,14 +16,14 @@ from advertmarket.db import constraints
 from advertmarket.errors import Code, DomainError
 from advertmarket.money import NANO_PER_TON
 from advertmarket.ton_address import parse_address
-from payments import services
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, NETWORK_FEES, PLATFORM_TREASURY, Account, PerWallet
 from payments.books.ledger import Line
+from payments.escrows import lock_escrow
 from payments.models import Journal, Settlement, Wallet
 from payments.sending import settlements
 from payments.sending.settlements import TREASURY_REFERENCE
-from payments.wallets import TREASURY, refuse_own
+from payments.wallets import TREASURY, lock_wallet, refuse_own
 
 from .registry import FourEyes, Nano, Number, Payload, operation
 
@@ -107,7 +107,9 @@ def reverse(
     written_off = None
     if journal.key.startswith("writeoff:"):
         written_off = _lock_written_off(journal)
-    elif journal.key.startswith(("claim:", "fees:")):
+    elif journal.key.startswith("claim:"):
+        _lock_claimed(journal)
+    elif journal.key.startswith("fees:"):
         _lock_treasury()
     else:
         raise NotReversible(problem=_("its money may be on its way"))
@@ -131,22 +133,37 @@ def reverse(
 
 
 def _lock_written_off(journal: Journal) -> Settlement:
-    """Return the settlement that a journal wrote off, locked, if its wallet still has the money."""
+    """Return the locked settlement that a journal wrote off, if its wallet still has the money."""
     settlement_id = journal.key.split(":")[1]
     try:
         reference = Settlement.objects.values_list("reference", flat=True).get(pk=settlement_id)
     except (ValidationError, Settlement.DoesNotExist) as dust:
         raise NotReversible(problem=_("it was too little to give back")) from dust
-    services.lock_escrow(reference)
+    lock_escrow(reference)
     settlement = settlements.lock(UUID(settlement_id))
+    _refuse_if_swept(settlement.wallet, journal)
+    return settlement
+
+
+def _lock_claimed(journal: Journal) -> None:
+    """Lock the wallet that a claim was about, if it still has the money."""
+    claimed = journal.postings.get().debit
+    subwallet = int(claimed.removeprefix(f"{PerWallet.UNSOLICITED}:"))
+    if subwallet == TREASURY:
+        _lock_treasury()
+    else:
+        _refuse_if_swept(lock_wallet(subwallet), journal)
+
+
+def _refuse_if_swept(wallet: Wallet, journal: Journal) -> None:
+    """A sweep takes along all that is the platform's: from then on the wallet lacks it."""
     sweeps = Settlement.objects.filter(
         Q(confirmed_at=None) | Q(confirmed_at__gt=journal.posted_at),
-        reference=reference,
+        wallet=wallet,
         kind=Settlement.Kind.COMMISSION_SWEEP,
     )
     if sweeps.exclude(state=Settlement.State.CANCELLED).exists():
         raise NotReversible(problem=_("its money was swept into the treasury"))
-    return settlement
 
 
 @operation("treasury.bear_fees", AnAmountOnce, four_eyes=FourEyes.ALWAYS)
@@ -176,8 +193,10 @@ def claim(
     """Count what came unasked as the platform's: ours in the treasury, written off elsewhere.
 
     Raises:
+        NoSuchWallet: nothing has this number.
         InsufficientFunds: so much did not come.
     """
+    lock_wallet(payload.subwallet)
     to = PLATFORM_TREASURY if payload.subwallet == TREASURY else DUST_WRITEOFF
     ledger.post(
         kind=Journal.Kind.DUST_WRITEOFF,
@@ -219,7 +238,7 @@ def withdraw(
 
 
 def _lock_treasury() -> Wallet:
-    treasury = Wallet.objects.select_for_update(no_key=True).get(subwallet=TREASURY)
+    treasury = lock_wallet(TREASURY)
     withdrawals = Settlement.objects.filter(kind=Settlement.Kind.TREASURY_WITHDRAWAL)
     if withdrawals.open().exists():
         raise WithdrawalUnderWay

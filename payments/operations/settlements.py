@@ -13,10 +13,10 @@ from accounts.services import MAX_COMMENT_BYTES, CommentTooLong
 from advertmarket.actors import Actor
 from advertmarket.db import release_connection
 from advertmarket.errors import Code, DomainError
-from payments import services
 from payments.books import ledger
 from payments.books.chart import PerDeal
 from payments.books.ledger import Line
+from payments.escrows import lock_escrow
 from payments.models import Escrow, Journal, Settlement, TonTransaction, Wallet
 from payments.sending import settlements
 from payments.sending.receipts import receipt_of
@@ -304,7 +304,7 @@ def _lock_escrow(payload: ASettlement) -> Escrow | None:
         raise NoSuchSettlement
     if reference == settlements.TREASURY_REFERENCE:
         return None
-    return services.lock_escrow(reference)
+    return lock_escrow(reference)
 
 
 def _lock(payload: ASettlement) -> Settlement:

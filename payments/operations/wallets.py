@@ -28,13 +28,6 @@ class NotAsTheChainHasIt(DomainError):
     message = _("The wallet stays frozen: {problem}.")
 
 
-class NoSuchWallet(DomainError):
-    """No wallet has this number."""
-
-    code: ClassVar[Code] = Code.NOT_FOUND
-    message = _("There is no wallet {subwallet}.")
-
-
 class NoSuchMessage(DomainError):
     """Of what the wallet sent unknown to us, nothing is this."""
 
@@ -66,13 +59,14 @@ def freeze(payload: AWallet, *, evidence: Any, reason: str, actor: Actor, at: dt
     Raises:
         NoSuchWallet: there is none.
     """
-    wallets.freeze(wallet=_lock(payload), reason=f"an operator: {reason}"[:300], at=at)
+    wallet = wallets.lock_wallet(payload.subwallet)
+    wallets.freeze(wallet=wallet, reason=f"an operator: {reason}"[:300], at=at)
 
 
 def _ask_chain(payload: AWallet) -> WalletState:
     wallet = Wallet.objects.filter(subwallet=payload.subwallet).first()
     if wallet is None:
-        raise NoSuchWallet(subwallet=payload.subwallet)
+        raise wallets.NoSuchWallet(subwallet=payload.subwallet)
     release_connection()
     return client.reading().wallet_state(wallet.address)
 
@@ -92,7 +86,7 @@ def unfreeze(
         NoSuchWallet: there is none.
         NotAsTheChainHasIt: seqno or balance differ, or something foreign is not adopted.
     """
-    wallet = _lock(payload)
+    wallet = wallets.lock_wallet(payload.subwallet)
     foreign = wallet.chain_transactions.filter(state=TonTransaction.State.FOREIGN)
     if foreign.exists():
         raise NotAsTheChainHasIt(problem=_("what it sent is not adopted yet"))
@@ -142,11 +136,3 @@ def _lost(payload: ALostMessage) -> TonTransaction:
     if row is None:
         raise NoSuchMessage(subwallet=payload.subwallet)
     return row
-
-
-def _lock(payload: AWallet) -> Wallet:
-    locked = Wallet.objects.select_for_update(no_key=True)
-    wallet = locked.filter(subwallet=payload.subwallet).first()
-    if wallet is None:
-        raise NoSuchWallet(subwallet=payload.subwallet)
-    return wallet

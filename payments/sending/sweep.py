@@ -10,8 +10,8 @@ from django.db import connection
 from advertmarket.db import requires_transaction
 from payments.books.chart import DEBTS, PerDeal
 from payments.books.ledger import balance
+from payments.escrows import lock_escrow
 from payments.models import Settlement, Wallet
-from payments.services import lock_escrow
 from payments.tiers import DUST_NANO
 from payments.wallets import TREASURY
 

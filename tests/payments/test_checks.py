@@ -17,7 +17,7 @@ from django.utils import timezone
 from ops import checks
 from payments import services
 from payments.books import ledger
-from payments.books.chart import EXTERNAL_TON, PerDeal
+from payments.books.chart import EXTERNAL_TON, Account, PerDeal, PerWallet
 from payments.books.ledger import Line
 from payments.models import (
     Deposit,
@@ -204,19 +204,29 @@ def a_refund_is_owed_of_nothing(reference: UUID) -> None:
 
 
 def the_owner_has_earned_what_nobody_pays(reference: UUID) -> None:
-    _post_aside(reference, PerDeal.OWNER_PENDING)
+    _post_aside(reference, PerDeal.OWNER_PENDING.of(reference))
 
 
 def a_partial_deposit_waits_for_nothing(reference: UUID) -> None:
-    _post_aside(reference, PerDeal.PARTIAL_DEPOSIT)
+    _post_aside(reference, PerDeal.PARTIAL_DEPOSIT.of(reference))
 
 
-def _post_aside(reference: UUID, to: PerDeal) -> None:
+def what_came_back_is_held_for_nobody(reference: UUID) -> None:
+    wallet = Wallet.objects.get(reference=reference)
+    _post_aside(reference, PerWallet.BOUNCED.of(wallet.subwallet))
+
+
+def a_wallet_owes_what_another_one_holds(reference: UUID) -> None:
+    other = Wallet.objects.filter(reference=None, subwallet__gt=0).latest("subwallet")
+    _post_aside(reference, PerWallet.UNSOLICITED.of(other.subwallet))
+
+
+def _post_aside(reference: UUID, to: Account) -> None:
     with transaction.atomic():
         ledger.post(
             kind=Journal.Kind.ALLOCATED,
             key="aside",
-            lines=[Line(PerDeal.COMMISSION.of(reference), to.of(reference), TON)],
+            lines=[Line(PerDeal.COMMISSION.of(reference), to, TON)],
             actor=ACTOR,
             at=timezone.now(),
         )
@@ -247,6 +257,8 @@ PLANTED: list[tuple[Callable[[UUID], None], set[str]]] = [
     (a_refund_is_owed_of_nothing, {LIABILITIES}),
     (the_owner_has_earned_what_nobody_pays, {LIABILITIES}),
     (a_partial_deposit_waits_for_nothing, {PARTIALS}),
+    (what_came_back_is_held_for_nobody, {LIABILITIES}),
+    (a_wallet_owes_what_another_one_holds, {RESERVES}),
     (the_commission_lies_there_for_a_week, {SWEPT}),
     (a_seqno_was_not_counted, {ATTEMPTS}),
 ]

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from payments import deposits, services
+from payments import deposits, escrows, services
 from payments.chain import booking, reader
 from payments.models import Settlement, TonTransaction
 from payments.sending import executor, limits, settlements, sweep, transfers, unclaimed
@@ -39,6 +39,7 @@ MODULES = (
     booking,
     reader,
     deposits,
+    escrows,
     transfers,
     limits,
     unclaimed,

@@ -375,7 +375,7 @@ def test_without_the_lock_the_price_would_be_taken_for_a_part(
 ) -> None:
     """The negative control."""
     reference = coming_back(bank)
-    monkeypatch.setattr(deposits, "_hold_still", lambda _escrow: None)
+    monkeypatch.setattr(deposits, "lock_escrow", lambda ref: Escrow.objects.get(reference=ref))
 
     with before(LOOKED_AT_THE_BALANCE, lambda: elsewhere(bank.read)):
         bank.apply_deposits()

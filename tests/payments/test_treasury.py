@@ -299,6 +299,21 @@ def test_the_treasury_sends_gas_to_several_deals_one_after_the_other(bank: Bank)
     assert {bank.settlement(one).state for one in (first, second)} == {"CONFIRMED"}
 
 
+def test_gas_that_comes_back_is_held(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node takes the wallet for deployed, so that the transfer may come back; and it does."""
+    bank.fund_treasury()
+    reference = payout_without_gas(bank)
+    monkeypatch.setattr(bank.api, "is_active", lambda address: True)
+
+    bank.settle()
+
+    gas = bank.settlement(reference, Kind.GAS_TOPUP)
+    assert (gas.state, gas.waiting_for) == ("HELD", settlements.SENT_BACK)
+    assert in_transit() == 0
+    assert ledger.balance(PerWallet.BOUNCED.of(0)) == 0
+    assert bank.owner_received() == []
+
+
 # --- withdrawals ----------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from payments.tasks import return_stale_partials, sweep_commission
 from payments.wallets import OwnAddress
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, PRICE_NANO, Bank
+from tests.payments.contracts import transfer_with_opcode
 from tests.payments.operations.desk import Desk, nothing_changes, treasury
 
 pytestmark = pytest.mark.thorough
@@ -190,6 +191,27 @@ def test_a_claim_is_reversed(desk: Desk, bank: Bank) -> None:
 
     assert ledger.balance(PLATFORM_TREASURY) == 0
     assert ledger.balance(PerWallet.UNSOLICITED.of(0)) == TON
+
+
+def test_a_claim_whose_money_was_swept_is_not_reversed(desk: Desk, bank: Bank) -> None:
+    """As with a write-off: the wallet would owe what it does not have."""
+    reference = bank.payout_due()
+    wallet = bank.wallet(reference)
+    bank.settle()
+    transfer_with_opcode(bank, wallet.address, 3 * TON, 0x7362D09C)
+    bank.read()
+    desk.do("treasury.claim", subwallet=wallet.subwallet, nano=3 * TON, key=str(uuid4()))
+    claimed = Journal.objects.get(key__startswith="claim:")
+    sweep_commission()
+
+    irreversible(desk, claimed)
+    bank.settle()
+    irreversible(desk, claimed)
+    bank.deposit(reference, 2 * TON)
+    bank.settle()
+
+    refund = bank.settlement(reference, Settlement.Kind.LATE_DEPOSIT_REFUND)
+    assert (refund.state, refund.waiting_for) == (S.CONFIRMED, "")
 
 
 # --- the treasury ---------------------------------------------------------------------------------

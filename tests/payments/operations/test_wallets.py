@@ -9,9 +9,10 @@ import pytest
 from advertmarket.audit.models import AuditEntry
 from advertmarket.state import redis_state
 from payments.models import OperatorRequest, Settlement
-from payments.operations.wallets import NoSuchWallet, NotAsTheChainHasIt
+from payments.operations.wallets import NotAsTheChainHasIt
 from payments.sending.executor import Executor
 from payments.sending.pause import PAUSE_KEY
+from payments.wallets import NoSuchWallet
 from tests.payments.bank import OWNER_SHARE_NANO, Bank
 from tests.payments.lines import before, line_of
 from tests.payments.operations.desk import REASON, Desk, nothing_changes
