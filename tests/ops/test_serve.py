@@ -94,7 +94,7 @@ def test_it_says_503_first_serves_on_and_then_ends_in_good_order(web: Web) -> No
         client.join(10)
 
     assert set(statuses) == {401, 0}
-    assert statuses.count(401) > 10
+    assert statuses.count(401) > 3
     assert time.monotonic() - signalled_at > DRAIN_S
     assert broken == []
 
