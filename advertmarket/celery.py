@@ -64,6 +64,7 @@ app.conf.task_routes = {
 BEAT_SECONDS = {
     "api.tasks.forget_answers": 3600,
     "accounts.tasks.forget_sessions": 3600,
+    "audit.tasks.seal": 10,
     "payments.tasks.prepare_wallets": 5,
     "payments.tasks.apply_deposits": 5,
     "payments.tasks.execute_settlements": 1,
