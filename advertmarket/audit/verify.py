@@ -10,7 +10,7 @@ from django.db import connection
 from . import blocks, witness
 from .models import AuditEntry, AuditSeal
 
-ALL_SEALS = 2**62
+ALL_SEALS = 10**9
 """As many newest blocks as there can be."""
 
 
@@ -46,8 +46,14 @@ def broken_blocks(*, newest: int, known: tuple[int, str] | None) -> Iterator[Bre
     on it, is sealed with a key of ours.
     """
     last = last_seal()
-    number = max(0, (last.number if last else 0) - newest)
-    previous = "" if number == 0 else _digest(number)
+    if last is not None:
+        yield from _broken_since(max(0, last.number - newest))
+    if known is not None and _digest(known[0]) != known[1]:
+        yield Break(known[0], None, "is not the one that Redis remembers, or is gone")
+
+
+def _broken_since(number: int) -> Iterator[Break]:
+    previous = _digest(number)
     proved = number
     for block in AuditSeal.objects.filter(number__gt=number).order_by("number").iterator(50):
         if block.number != number + 1:
@@ -59,8 +65,6 @@ def broken_blocks(*, newest: int, known: tuple[int, str] | None) -> Iterator[Bre
         number, previous = block.number, block.digest
     if proved != number:
         yield Break(proved + 1, None, "and those after it are sealed with no key of ours")
-    if known is not None and _digest(known[0]) != known[1]:
-        yield Break(known[0], None, "is not the one that Redis remembers, or is gone")
 
 
 def last_seal() -> AuditSeal | None:
