@@ -23,7 +23,10 @@ _DIGEST = sql.SQL("""
         id, at AT TIME ZONE 'UTC', actor_kind, actor_id, action, object_type, object_id,
         before::text, after::text, reason, ip_address, correlation_id)::text, 'UTF8')), 'hex')
 """)
-"""All columns of an entry, in one form whatever a session has set."""
+"""All columns of an entry, in one form whatever a session has set.
+
+One that is added later must leave the digests of entries without it as they are.
+"""
 
 
 def _with_digest(query: LiteralString) -> str:

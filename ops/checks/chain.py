@@ -218,7 +218,7 @@ def _ask_chain() -> Proof:
 
 @check(15, Severity.CRITICAL, ask=_ask_chain, full_only=True)
 def wallets_hold_the_same_on_chain(look: Look) -> Iterator[Finding]:
-    """The same, with the chain asked anew for each wallet; in full runs.
+    """Each own wallet holds on chain, asked anew, what the books say; in full runs alone.
 
     It is asked before the snapshot and compared with the books of that moment.
     """

@@ -294,13 +294,13 @@ def a_seqno_was_not_counted(reference: UUID) -> None:
 
 
 def an_overpayment_waits_for_a_day(reference: UUID) -> None:
-    _post_aside(reference, PerDeal.OVERPAYMENT)
+    _post_aside(reference, PerDeal.OVERPAYMENT.of(reference))
     deposit = Deposit.objects.get(escrow=reference)
     _owe(reference, Settlement.Kind.OVERPAYMENT_REFUND, since=ago(hours=25), deposit=deposit)
 
 
 def a_refund_waits_for_an_hour(reference: UUID) -> None:
-    _post_aside(reference, PerDeal.REFUND_PENDING)
+    _post_aside(reference, PerDeal.REFUND_PENDING.of(reference))
     _owe(reference, Settlement.Kind.REFUND, since=ago(minutes=61))
 
 
