@@ -64,6 +64,7 @@ app.conf.task_routes = {
 BEAT_SECONDS = {
     "api.tasks.forget_answers": 3600,
     "accounts.tasks.forget_sessions": 3600,
+    "audit.tasks.seal": 10,
     "payments.tasks.prepare_wallets": 5,
     "payments.tasks.apply_deposits": 5,
     "payments.tasks.execute_settlements": 1,
@@ -83,11 +84,14 @@ BEAT_SECONDS = {
     "telegram.tasks.forget_old_rows": 3600,
     "messaging.tasks.delete_old_rows": 3600,
     "ops.tasks.answer_operators": 5,
+    "ops.tasks.reconcile_newest": 60,
+    "ops.tasks.forget_old_runs": 3600,
 }
 """How often each task runs when nothing wakes it."""
 
 BEAT_DAILY = {
     "payments.tasks.sweep_commission": crontab(hour=2, minute=0),
+    "ops.tasks.reconcile_everything": crontab(hour=3, minute=0),
 }
 """What runs once a day, at its time in UTC."""
 

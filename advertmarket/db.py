@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
@@ -54,6 +55,37 @@ def hold_name(name: str) -> None:
     """Wait for, and hold until the database transaction ends, a lock on something without a row."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
+_WRITERS = """
+SELECT virtualtransaction FROM pg_locks
+ WHERE locktype = 'relation' AND relation = %s::regclass AND granted
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND mode = 'RowExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
+"""
+_POLL_S = 0.01
+
+
+def wait_for_writers(table: str, *, at_most_s: float) -> bool:
+    """Return True once everyone who is writing to `table` now has committed or rolled back.
+
+    Ids are given out before rows are committed, so a lower one may appear after a higher one. But
+    whoever inserts holds the table's RowExclusiveLock from before the id is drawn until the end:
+    once those who hold it now are gone, no id below one that could be seen before this call is
+    still to come. Later writers are not waited for, and nobody waits for us. False: they still
+    wrote after `at_most_s` seconds.
+    """
+    deadline = time.monotonic() + at_most_s
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITERS, [table])
+        before = writing = {name for (name,) in cursor.fetchall()}
+        while writing:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+            cursor.execute(_WRITERS, [table])
+            writing = before & {name for (name,) in cursor.fetchall()}
+    return True
 
 
 @contextmanager

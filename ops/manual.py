@@ -118,10 +118,7 @@ def _list(names: tuple[str, ...]) -> str:
 
 
 def _checks() -> str:
-    rows = [
-        f"| {one.number} | {(one.find.__doc__ or '').splitlines()[0]} | {one.severity} |"
-        for one in all_checks()
-    ]
+    rows = [f"| {one.number} | {one.promise} | {one.severity} |" for one in all_checks(full=True)]
     head = [
         "## What the books promise",
         "",

@@ -6,7 +6,7 @@ import datetime as dt
 import html
 import logging
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -17,8 +17,8 @@ from advertmarket.db import requires_transaction
 from advertmarket.telegram.outgoing import say
 from advertmarket.wake import wake_after_commit
 
-from . import checks
-from .models import OperatorQuestion
+from .models import OperatorQuestion, ReconciliationResult, ReconciliationRun
+from .reconciliation import AnotherRun, reconcile
 from .situation import situation
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def _lease(at: dt.datetime) -> OperatorQuestion | None:
 def _answer(question: OperatorQuestion) -> str:
     if question.what == _What.STATUS:
         return _status(timezone.now())
-    return _reconciliation()
+    return _reconciliation(question.operator_id)
 
 
 def _status(at: dt.datetime) -> str:
@@ -108,27 +108,32 @@ def _status(at: dt.datetime) -> str:
     return _shown(head, lines)
 
 
-def _reconciliation() -> str:
-    """What every check of the books says now, on one snapshot."""
-    began = timezone.now()
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        found = checks.run_all()
-    count = len(checks.all_checks())
-    took_s = (timezone.now() - began).total_seconds()
-    if not found:
+def _reconciliation(operator_id: int) -> str:
+    """What every check of the books says now; the report is kept like any other."""
+    asked_by = Actor.operator(operator_id)
+    try:
+        run = reconcile(ReconciliationRun.Kind.FULL, asked_by=asked_by, ask_chain=False)
+    except AnotherRun as other:
+        return str(other)
+    if run.error:
+        return _shown(_("The checks of the books could not run"), [run.error])
+    results = list(run.results.order_by("number"))
+    failed = [result for result in results if not result.passed]
+    if not failed:
         return _("All {count} checks of the books passed, in {seconds} s.").format(
-            count=count, seconds=f"{took_s:.0f}"
+            count=len(results), seconds=f"{(run.finished_at - run.started_at).total_seconds():.0f}"
         )
     head = _("Checks of the books that FAILED: {failed} of {count}").format(
-        failed=len(found), count=count
+        failed=len(failed), count=len(results)
     )
-    lines = [
-        f"❗ {name}: {len(findings)}, {findings[0].subject}: {findings[0].problem}"
-        for name, findings in found.items()
-    ]
-    return _shown(head, lines)
+    return _shown(head, [f"❗ {result.name}: {_said(result)}" for result in failed])
+
+
+def _said(result: ReconciliationResult) -> str:
+    if not result.rows:
+        return result.error
+    subject, problem = result.rows[0]
+    return f"{result.found}, {subject}: {problem}"
 
 
 def _shown(head: str, lines: list[str]) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 
+from django.db import transaction
+
 from advertmarket.actors import Actor
 from advertmarket.audit import services as audit
+from advertmarket.audit import witness
 from advertmarket.db import requires_transaction
 
 from .models import PauseEpoch
@@ -20,8 +23,8 @@ def after_restore(*, skip: int, at: dt.datetime) -> int:
     """Pause payouts until two operators resume, and pass over what may have been given out.
 
     The next `skip` subwallets and the stock are never given out, and followed; the last of them is
-    returned. The cursor stays: the blocks since the backup are read again. Done twice, it only
-    skips more.
+    returned. The cursor stays: the blocks since the backup are read again. The audit log ends where
+    the backup ends: what Redis remembers of its end is forgotten. Done twice, it only skips more.
     """
     epoch = uuid.uuid4()  # in PostgreSQL only: Redis has another one, or none
     PauseEpoch.objects.update_or_create(
@@ -43,4 +46,5 @@ def after_restore(*, skip: int, at: dt.datetime) -> int:
         after={"epoch": str(epoch), "reserved_to": last},
         at=at,
     )
+    transaction.on_commit(witness.forget, robust=True)
     return last

@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from advertmarket.admin import ReadOnlyAdmin
 
-from .models import AuditEntry
+from .models import AuditEntry, AuditSeal
 
 
 @admin.register(AuditEntry)
@@ -17,3 +17,12 @@ class AuditEntryAdmin(ReadOnlyAdmin[AuditEntry]):
     list_filter = ["actor_kind", "object_type"]
     search_fields = ["=object_id", "=actor_id", "=correlation_id"]
     ordering = ["-id"]
+
+
+@admin.register(AuditSeal)
+class AuditSealAdmin(ReadOnlyAdmin[AuditSeal]):
+    """The blocks in which the audit log is sealed, newest first."""
+
+    list_display = ["number", "first_id", "last_id", "entries", "digest", "sealed_at"]
+    ordering = ["-number"]
+    exclude = ["ids", "digests"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 
 class AuditEntry(models.Model):
@@ -37,5 +38,34 @@ class AuditEntry(models.Model):
             models.CheckConstraint(
                 condition=Q(actor_kind__in=["user", "operator", "system"]),
                 name="audit_actor_kind_known",
+            )
+        ]
+
+
+class AuditSeal(models.Model):
+    """A block of the audit log, sealed soon after its entries were committed, and what it held.
+
+    `ids` and `digests` name each entry and all its columns; `digest` is that of the whole block and
+    of the block before it, and `mac` its seal, which the database cannot make. Triggers refuse to
+    change a block.
+    """
+
+    number = models.BigIntegerField(primary_key=True)
+    first_id = models.BigIntegerField()
+    last_id = models.BigIntegerField()
+    entries = models.PositiveIntegerField()
+    ids = ArrayField(models.BigIntegerField())
+    digests = ArrayField(models.CharField(max_length=64))
+    digest = models.CharField(max_length=64)
+    mac = models.CharField(max_length=64)
+    sealed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "audit_seals"
+        verbose_name = "audit seal"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                name="audit_seal_whole",
+                condition=Q(number__gte=1, entries__gte=1, first_id__lte=F("last_id")),
             )
         ]

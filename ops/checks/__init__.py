@@ -1,6 +1,8 @@
 """The promises that the books keep: one function each, found by discovery.
 
-They run in production from time to time, and after every test that touched the database.
+They run in production all the time (`ops/reconciliation/`), and after every test that touched the
+database. Adding one is adding one function: its name, first line, queries and figures are its row
+in docs/money.md and its part of every report.
 """
 
 from __future__ import annotations
@@ -10,6 +12,24 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from django.utils import timezone
+
+from .look import EVERYTHING, Look, Scope
+
+__all__ = [
+    "EVERYTHING",
+    "Check",
+    "CouldNotLook",
+    "Finding",
+    "Look",
+    "Scope",
+    "Severity",
+    "all_checks",
+    "check",
+    "run_all",
+]
 
 
 class Severity(StrEnum):
@@ -20,6 +40,10 @@ class Severity(StrEnum):
     MEDIUM = "MEDIUM"
 
 
+class CouldNotLook(Exception):
+    """What the check needs beside the database is away: nothing was found, nothing is promised."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One broken promise: what it is about, and what is wrong with it."""
@@ -28,41 +52,72 @@ class Finding:
     problem: str
 
 
+Find = Callable[[Look], Iterator[Finding]]
+
+
 @dataclass(frozen=True)
 class Check:
-    """A numbered promise and the function that yields what breaks it."""
+    """A numbered promise and the function that yields what breaks it.
+
+    `ask` is called before the database is looked at, outside any database transaction, and may
+    call a network; its answer is `look.told`. A check for full runs only is part of no other.
+    """
 
     number: int
     severity: Severity
-    name: str
-    find: Callable[[], Iterator[Finding]]
+    find: Find
+    ask: Callable[[], Any] | None = None
+    full_only: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the check is called."""
+        return self.find.__name__
+
+    @property
+    def promise(self) -> str:
+        """What it promises, in a sentence."""
+        return (self.find.__doc__ or "").splitlines()[0]
+
+    def findings(self) -> list[Finding]:
+        """Look at everything now, and return what is wrong."""
+        told = self.ask() if self.ask else None
+        return list(self.find(Look(at=timezone.now(), told=told, with_figures=False)))
 
 
-_checks: dict[int, Check] = {}
+_checks: dict[tuple[int, bool], Check] = {}
 
 
 def check(
-    number: int, severity: Severity
-) -> Callable[[Callable[[], Iterator[Finding]]], Callable[[], Iterator[Finding]]]:
-    """Register a generator of findings under its number in the table of docs/money.md."""
+    number: int,
+    severity: Severity,
+    *,
+    ask: Callable[[], Any] | None = None,
+    full_only: bool = False,
+) -> Callable[[Find], Find]:
+    """Register a generator of findings under its number in the table of docs/money.md.
 
-    def register(find: Callable[[], Iterator[Finding]]) -> Callable[[], Iterator[Finding]]:
-        if number in _checks:
+    It may raise CouldNotLook; whatever else it raises counts as a failure.
+    """
+
+    def register(find: Find) -> Find:
+        place = (number, full_only)
+        if place in _checks:
             raise TypeError(f"check {number} is registered twice")
-        _checks[number] = Check(number, severity, find.__name__, find)
+        _checks[place] = Check(number, severity, find, ask, full_only)
         return find
 
     return register
 
 
-def all_checks() -> list[Check]:
-    """Return every check, by number."""
+def all_checks(*, full: bool = False) -> list[Check]:
+    """Return every check by number, with those that are for full runs only if `full`."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    return [_checks[number] for number in sorted(_checks)]
+    return [one for _, one in sorted(_checks.items()) if full or not one.full_only]
 
 
 def run_all() -> dict[str, list[Finding]]:
     """Run every check and return what was found, by the check's name; empty when all is well."""
-    found = {check.name: list(check.find()) for check in all_checks()}
+    found = {check.name: check.findings() for check in all_checks()}
     return {name: findings for name, findings in found.items() if findings}

@@ -3,5 +3,12 @@
 from __future__ import annotations
 
 from .questions import OperatorQuestion
+from .reconciliation import Checkpoint, CheckpointSum, ReconciliationResult, ReconciliationRun
 
-__all__ = ["OperatorQuestion"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointSum",
+    "OperatorQuestion",
+    "ReconciliationResult",
+    "ReconciliationRun",
+]

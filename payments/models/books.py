@@ -41,6 +41,7 @@ class Journal(models.Model):
 
     class Meta:
         db_table = "ledger_journals"
+        indexes = [models.Index(fields=["posted_at"], name="journal_posted_at")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"

@@ -199,7 +199,10 @@ class TonTransaction(models.Model):
                 ),
             ),
         ]
-        indexes = [models.Index(name="ton_transaction_tx_hash", fields=["tx_hash"])]
+        indexes = [
+            models.Index(name="ton_transaction_tx_hash", fields=["tx_hash"]),
+            models.Index(name="ton_transaction_block", fields=["mc_seqno"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.direction} {self.tx_hash or self.msg_hash}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import httpx
@@ -95,6 +95,13 @@ class TonApi(ABC):
     @abstractmethod
     def wallet_state(self, address: str) -> WalletState:
         """Return seqno, balance (nanoTON) and status of a raw address."""
+
+    @abstractmethod
+    def wallet_states(self, addresses: Sequence[str]) -> dict[str, WalletState]:
+        """Return balance (nanoTON) and last lt of raw addresses, 50 at most, by address.
+
+        All there is to say of one that nobody has used is 0. Seqnos are not asked for.
+        """
 
     @abstractmethod
     def is_active(self, address: str) -> bool:

@@ -11,6 +11,7 @@ from django.conf import settings
 from .api import TonApi, TonUnavailable, validated
 from .client_v2 import TonClientV2
 from .schema import (
+    AccountStates,
     AddressState,
     Block,
     ChainTransaction,
@@ -77,6 +78,22 @@ class TonClient(TonApi):
     def wallet_state(self, address: str) -> WalletState:
         """Return the wallet as the indexer knows it."""
         return self._read(WalletState, "walletInformation", {"address": address, "use_v2": "false"})
+
+    def wallet_states(self, addresses: Sequence[str]) -> dict[str, WalletState]:
+        """Ask about all of them at once; the indexer leaves out those that it does not know."""
+        known = self._read(
+            AccountStates,
+            "accountStates",
+            {"address": list(addresses), "include_boc": "false"},
+        ).accounts
+        return dict.fromkeys(addresses, WalletState(balance=0)) | {
+            account.address: WalletState(
+                balance=account.balance,
+                status=account.status,
+                last_transaction_lt=account.last_transaction_lt,
+            )
+            for account in known
+        }
 
     def is_active(self, address: str) -> bool:
         """Return whether the indexer knows a contract there."""

@@ -5,7 +5,7 @@ A node without an index: it knows accounts as of a block, and the history of eac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -164,6 +164,10 @@ class TonClientV2(TonApi):
             status=shown.account_state,
             last_transaction_lt=shown.last_transaction_id.lt,
         )
+
+    def wallet_states(self, addresses: Sequence[str]) -> dict[str, WalletState]:
+        """Ask about one after the other."""
+        return {address: self.wallet_state(address) for address in addresses}
 
     def is_active(self, address: str) -> bool:
         """Return whether the node that answers knows a contract there."""

@@ -187,6 +187,21 @@ class WalletState(Answer):
         return self.status == "active"
 
 
+class ListedAccount(Answer):
+    """One of the accounts that `accountStates` was asked for."""
+
+    address: RawAddress
+    balance: Whole
+    status: str = "uninit"
+    last_transaction_lt: Whole = 0
+
+
+class AccountStates(Answer):
+    """What `accountStates` answers; an account that nobody has used is missing."""
+
+    accounts: list[ListedAccount]
+
+
 class SourceFees(Answer):
     """The parts of an emulated fee, in nanoTON."""
 

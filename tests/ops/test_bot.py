@@ -20,7 +20,7 @@ from advertmarket.audit.models import AuditEntry
 from advertmarket.state import redis_state
 from advertmarket.telegram.models import OutgoingMessage
 from ops import questions, tasks
-from ops.models import OperatorQuestion
+from ops.models import OperatorQuestion, ReconciliationRun
 from payments.models import AccountBalance, OperatorRequest, PauseChange
 from payments.sending import pause
 from sandbox.process import LOOPBACK, free_port
@@ -315,7 +315,9 @@ def test_the_checks_run_in_a_worker_and_tell_what_they_found(olga: BotChat) -> N
 
     [answer] = answers()
 
-    assert answer.startswith("All 15 checks of the books passed, in ")
+    assert answer.startswith("All 16 checks of the books passed, in ")
+    run = ReconciliationRun.objects.get()
+    assert (run.kind, run.asked_by) == ("FULL", f"operator:{operator_id()}")
     assert AuditEntry.objects.filter(action="bot.reconcile", actor_id=operator_id()).exists()
 
 
@@ -326,7 +328,7 @@ def test_checks_that_fail_are_named(olga: BotChat) -> None:
 
     [answer] = answers()
 
-    assert answer.startswith("<b>Checks of the books that FAILED: 1 of 15</b>\n❗ ")
+    assert answer.startswith("<b>Checks of the books that FAILED: 1 of 16</b>\n❗ ")
     assert "PLATFORM_TREASURY" in answer
 
 

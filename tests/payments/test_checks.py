@@ -1,6 +1,7 @@
 """Each promise of the books, broken on purpose: its check says so, alone where one can be.
 
-Some faults break two promises at once; then both checks say so, and no other.
+Some faults break two promises at once; then both checks say so, and no other. A run that begins at
+a checkpoint finds of them what a full one does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from advertmarket.actors import Actor
+from advertmarket.audit import sealer
+from advertmarket.audit.models import AuditEntry
 from ops import checks
+from ops.models import Checkpoint, ReconciliationRun
+from ops.reconciliation import reconcile
 from payments import services
 from payments.books import ledger
 from payments.books.chart import EXTERNAL_TON, Account, PerDeal, PerWallet
@@ -35,6 +41,9 @@ pytestmark = pytest.mark.leaves_findings
 
 TON = 1_000_000_000
 
+BALANCED = "debits_equal_credits"
+WHOLE = "journals_are_whole"
+AUDIT = "the_audit_log_is_unbroken"
 BALANCES = "balances_are_sums_of_postings"
 BOOKED = "chain_transactions_have_their_journals"
 FEES = "fees_are_what_the_chain_took"
@@ -52,12 +61,22 @@ ATTEMPTS = "attempts_end_and_are_counted"
 
 @pytest.fixture
 def reference(bank: Bank) -> UUID:
-    """A deal that was paid, and paid out: nothing is wrong with it yet."""
+    """A deal that was paid, and paid out, since the checkpoint: nothing is wrong with it yet."""
+    bank.fund_treasury()
+    assert failing(ReconciliationRun.Kind.INCREMENTAL) == set()
     reference = bank.payout_due()
     bank.settle()
+    sealer.seal(at=timezone.now())
     assert bank.owner_received() == [OWNER_SHARE_NANO]
     assert checks.run_all() == {}
     return reference
+
+
+def failing(kind: ReconciliationRun.Kind) -> set[str]:
+    """Run the checks, and return the names of those that fail."""
+    run = reconcile(kind, asked_by=Actor.system("test"), ask_chain=False)
+    assert not run.error
+    return set(run.results.exclude(passed=True).values_list("name", flat=True))
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +102,40 @@ def change(reference: UUID, direction: str, **changes: object) -> None:
 
 
 # --- planted faults -------------------------------------------------------------------------------
+
+
+def the_view_shows_more_than_was_debited(reference: UUID) -> None:
+    """What auditors look at is not what the ledger holds."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_viewdef('ledger_entries')")
+        (view,) = cursor.fetchone()
+        wrong = view.replace("amount_nano AS debit_nano", "amount_nano * 2 AS debit_nano")
+        cursor.execute(f"CREATE OR REPLACE VIEW ledger_entries AS {wrong}")
+
+
+def a_balance_is_raised(reference: UUID) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO account_balances VALUES ('DUST_WRITEOFF', 1)")
+
+
+def a_digest_is_another(reference: UUID) -> None:
+    tamper("ledger_journals", "UPDATE ledger_journals SET digest = 'x' WHERE kind = 'ALLOCATED'")
+
+
+def a_journal_has_no_postings(reference: UUID) -> None:
+    Journal.objects.create(
+        kind=Journal.Kind.DUST_WRITEOFF,
+        key="claim:of nothing",
+        digest="x",
+        actor=str(ACTOR),
+        correlation_id=reference,
+        posted_at=timezone.now(),
+    )
+
+
+def an_entry_of_the_audit_log_is_changed(reference: UUID) -> None:
+    assert AuditEntry.objects.exists()
+    tamper("audit_log", "UPDATE audit_log SET reason = 'another'")
 
 
 def more_arrived_than_was_booked(reference: UUID) -> None:
@@ -240,12 +293,44 @@ def a_seqno_was_not_counted(reference: UUID) -> None:
     Wallet.objects.filter(reference=reference).update(expected_seqno=0)
 
 
+def an_overpayment_waits_for_a_day(reference: UUID) -> None:
+    _post_aside(reference, PerDeal.OVERPAYMENT.of(reference))
+    deposit = Deposit.objects.get(escrow=reference)
+    _owe(reference, Settlement.Kind.OVERPAYMENT_REFUND, since=ago(hours=25), deposit=deposit)
+
+
+def a_refund_waits_for_an_hour(reference: UUID) -> None:
+    _post_aside(reference, PerDeal.REFUND_PENDING.of(reference))
+    _owe(reference, Settlement.Kind.REFUND, since=ago(minutes=61))
+
+
+def _owe(
+    reference: UUID, kind: Settlement.Kind, *, since: dt.datetime, deposit: Deposit | None = None
+) -> None:
+    with transaction.atomic():
+        settlements.owe(
+            kind=kind,
+            reference=reference,
+            wallet=Wallet.objects.get(reference=reference),
+            amount_nano=TON,
+            deposit=deposit,
+            at=since,
+        )
+
+
+BUILT_ON = {BALANCED, BOOKED, BALANCES, WHOLE, FEES, ONCE, ATTEMPTS, RESERVES}
+"""The checks that a checkpoint builds on: while one fails, it stays where it is."""
+
 PLANTED: list[tuple[Callable[[UUID], None], set[str]]] = [
+    (the_view_shows_more_than_was_debited, {BALANCED}),
     (more_arrived_than_was_booked, {BOOKED}),
     (less_was_sent_than_was_booked, {BOOKED}),
     (a_journal_belongs_to_no_chain_transaction, {BOOKED, LIABILITIES}),
     (a_journal_has_another_key, {BOOKED}),
     (a_journal_has_another_kind, {BOOKED}),
+    (a_balance_is_raised, {BALANCES}),
+    (a_digest_is_another, {WHOLE}),
+    (a_journal_has_no_postings, {WHOLE}),
     (a_fee_is_paid_by_the_commission, {FEES}),
     (a_second_transfer_landed, {ONCE, ATTEMPTS}),
     (a_transfer_that_nobody_owed_landed, {ONCE}),
@@ -259,8 +344,11 @@ PLANTED: list[tuple[Callable[[UUID], None], set[str]]] = [
     (a_partial_deposit_waits_for_nothing, {PARTIALS}),
     (what_came_back_is_held_for_nobody, {LIABILITIES}),
     (a_wallet_owes_what_another_one_holds, {RESERVES}),
+    (an_overpayment_waits_for_a_day, {OVERPAID}),
+    (a_refund_waits_for_an_hour, {OWNERS}),
     (the_commission_lies_there_for_a_week, {SWEPT}),
     (a_seqno_was_not_counted, {ATTEMPTS}),
+    (an_entry_of_the_audit_log_is_changed, {AUDIT}),
 ]
 
 
@@ -271,6 +359,17 @@ def test_a_planted_fault_is_found_by_its_checks_alone(
     plant(reference)
 
     assert set(checks.run_all()) == found
+    assert failing(ReconciliationRun.Kind.INCREMENTAL) == found
+    assert failing(ReconciliationRun.Kind.FULL) == found
+    is_passed_over = Checkpoint.objects.get().posting_id == Posting.objects.latest("id").id
+    assert is_passed_over is not bool(found & BUILT_ON)
+
+
+def test_every_check_has_a_fault_that_it_alone_finds() -> None:
+    """Check 13 has its own test, below."""
+    alone = {name for _, found in PLANTED for name in found if len(found) == 1}
+
+    assert alone | {LATE} == {check.name for check in checks.all_checks()}
 
 
 # --- what has waited too long ---------------------------------------------------------------------
@@ -322,18 +421,36 @@ def test_an_unclaimed_payout_whose_owner_was_not_reminded_is_found(bank: Bank) -
     assert checks.run_all() == {}
 
 
-def test_a_late_deposit_that_nobody_gives_back_is_found(bank: Bank) -> None:
+def late_deposits(bank: Bank, *nanos: int) -> list[Deposit]:
+    """Money that came after its deal's end an hour ago, as it should be: all of it goes back."""
     reference = bank.open_escrow()
     with transaction.atomic():
         services.close_escrow(reference=reference, actor=ACTOR, at=timezone.now())
-    bank.pay(reference)
-    bank.apply_deposits()
+    for nano in nanos:
+        bank.deposit(reference, nano)
     Deposit.objects.update(decided_at=ago(minutes=61))
     assert checks.run_all() == {}
+    return list(Deposit.objects.order_by("pk"))
+
+
+def test_a_late_deposit_that_nobody_gives_back_is_found(bank: Bank) -> None:
+    late_deposits(bank, PRICE_NANO)
 
     Settlement.objects.all().delete()
 
     assert set(checks.run_all()) == {LATE, LIABILITIES}
+
+
+def test_a_late_deposit_that_goes_back_for_another_one_is_found_by_its_check_alone(
+    bank: Bank,
+) -> None:
+    first, second = late_deposits(bank, PRICE_NANO, 3 * TON)
+
+    Settlement.objects.filter(deposit=second).delete()
+    Settlement.objects.filter(deposit=first).update(amount_nano=PRICE_NANO + 3 * TON)
+
+    assert list(checks.run_all()) == [LATE]
+    assert failing(ReconciliationRun.Kind.INCREMENTAL) == {LATE}
 
 
 def test_an_attempt_that_is_live_for_ten_minutes_is_found(bank: Bank) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
-from django.db import connection
+from django.db import connection, transaction
 
 from tests.waiting import wait_until
 
@@ -32,6 +33,27 @@ def elsewhere(work: Callable[[], object]) -> None:
     """Do it in another thread and wait for its end; what it raises is raised here."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(_with_own_connection, work).result(TIMEOUT_S)
+
+
+@contextmanager
+def unfinished(work: Callable[[], object]) -> Iterator[None]:
+    """Another connection does it in a database transaction that commits when the block ends."""
+    done, end = threading.Event(), threading.Event()
+
+    def begin() -> None:
+        with transaction.atomic():
+            work()
+            done.set()
+            end.wait(TIMEOUT_S)
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(_with_own_connection, begin)
+        try:
+            wait_until(lambda: done.is_set() or working.done())
+            yield
+        finally:
+            end.set()
+        working.result(TIMEOUT_S)
 
 
 class Meanwhile:

@@ -7,10 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, no_translations
 
-from payments.models import Wallet
+from payments.chain import proof
 from payments.ton import client
 from payments.ton.client import TonUnavailable
-from payments.wallets import with_books
 
 
 class Command(BaseCommand):
@@ -24,27 +23,23 @@ class Command(BaseCommand):
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask about each, and say what is the same."""
-        wallets = list(with_books(Wallet.objects.all()).order_by("subwallet"))
+        try:
+            wallets = proof.compare(client.reading())
+        except TonUnavailable as away:
+            raise CommandError(str(away)) from away
         differ = 0
-        for wallet in wallets:
-            chain = _chain_nano(wallet)
-            books = wallet.books_nano  # type: ignore[attr-defined]  # annotated
-            if wallet.last_lt or books or chain:
-                verdict = "same" if books == chain else "DIFFERENT"
-                print(f"{verdict}  books {books}  chain {chain}  {_whose(wallet)}")
-            differ += books != chain
+        for held in wallets:
+            is_same = held.books_nano == held.chain_nano
+            differ += not is_same
+            if held.was_ever_used:
+                verdict = "same" if is_same else "DIFFERENT"
+                sums = f"books {held.books_nano}  chain {held.chain_nano}"
+                print(f"{verdict}  {sums}  {_whose(held)}")
         print(f"{len(wallets)} wallets, {differ} differ; those not shown were never used")
         if differ:
             sys.exit(1)
 
 
-def _chain_nano(wallet: Wallet) -> int:
-    try:
-        return client.reading().wallet_state(wallet.address).balance
-    except TonUnavailable as away:
-        raise CommandError(str(away)) from away
-
-
-def _whose(wallet: Wallet) -> str:
-    of = f"deal {wallet.reference}" if wallet.reference else "no deal"
-    return f"wallet {wallet.subwallet}  {wallet.address}  {of}"
+def _whose(held: proof.Held) -> str:
+    of = f"deal {held.reference}" if held.reference else "no deal"
+    return f"wallet {held.subwallet}  {held.address}  {of}"

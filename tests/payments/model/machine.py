@@ -427,6 +427,11 @@ class Money(RuleBasedStateMachine):
         """What beat runs from time to time."""
         acts.housekeep()
 
+    @step(books=False)
+    def reconciles(self) -> None:
+        """What is new is checked: it says what a look at everything says."""
+        none_of(invariants.found_otherwise())
+
     @precondition(lambda self: self.open.settlements or self.open.undecided)
     @step(
         act=st.sampled_from(["execute", "execute", "read", "apply_deposits"]),

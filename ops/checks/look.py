@@ -1,0 +1,74 @@
+"""What a check looks with: it asks the database, and whoever reads its report can ask again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from advertmarket.audit.verify import ALL_SEALS
+
+from .query import record, render, rows
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How much a look takes as given. By default nothing: it asks for everything.
+
+    `after`: postings up to this id are taken from the checkpoint; `after_block`: so are chain
+    transactions up to this masterchain block; `posted_after`: and journals up to this time.
+    `newest_seals`: how many blocks of the audit log are looked at.
+    """
+
+    after: int = 0
+    after_block: int = 0
+    posted_after: dt.datetime = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    newest_seals: int = ALL_SEALS
+
+
+EVERYTHING = Scope()
+_OF_THE_CHECKPOINT = ("after", "after_block", "posted_after")
+
+
+class Look:
+    """One look of one check, at one moment.
+
+    Every query may use the scope's fields, and `now`, as parameters. `told` is what the check's
+    `ask` was answered. `asked` holds the queries as one can paste them into psql: they ask for
+    everything, whatever the scope, so that a newer checkpoint does not change what they mean.
+    """
+
+    def __init__(
+        self,
+        *,
+        at: dt.datetime,
+        scope: Scope = EVERYTHING,
+        told: Any = None,
+        with_figures: bool = True,
+    ) -> None:
+        self.at = at
+        self.told = told
+        self.figures: dict[str, Any] = {}
+        self.asked: list[str] = []
+        self.relies_on_checkpoint = False
+        self.scope = scope
+        self._with_figures = with_figures
+
+    def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
+        """Return every row of a query."""
+        return rows(query, self._note(query, parameters))
+
+    def figure(self, query: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Report the columns of a query's only row, by their names, to an auditor."""
+        if self._with_figures:
+            self.figures |= record(query, self._note(query, parameters))
+
+    def _note(self, query: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        others = {"now": self.at, **(given or {})}
+        if any(f"%({name})s" in query for name in _OF_THE_CHECKPOINT):
+            self.relies_on_checkpoint = True
+        text = textwrap.dedent(query.strip("\n")).rstrip()
+        self.asked.append(render(text, asdict(EVERYTHING) | others) + ";")
+        return asdict(self.scope) | others

@@ -1,0 +1,7 @@
+"""Running the checks of the books on one snapshot, and keeping the report."""
+
+from __future__ import annotations
+
+from .run import AnotherRun, reconcile
+
+__all__ = ["AnotherRun", "reconcile"]
