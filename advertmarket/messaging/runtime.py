@@ -17,7 +17,7 @@ from django.utils import timezone
 from . import consumer, heartbeat
 from .consumer import Outcome
 from .kafka import Partition, Record, Subscription
-from .metrics import LAG, RECORDS, STALLED_S
+from .metrics import DURATION_S, HEARTBEAT, LAG, RECORDS, STALLED_S, STOPPED
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,8 @@ class GroupWorker:
             self._hold(subscription, record)
             return
         try:
-            outcome = consumer.process(record, group=self.group, at=timezone.now())
+            with DURATION_S.labels(self.group).time():
+                outcome = consumer.process(record, group=self.group, at=timezone.now())
         except Exception as error:
             self._postpone(self._hold(subscription, record), error)
             return
@@ -182,6 +183,8 @@ class GroupWorker:
             LAG.labels(self.group, *map(str, partition)).set(lag)
         for partition, waiting in self._waiting.items():
             STALLED_S.labels(self.group, *map(str, partition)).set(now - waiting.since)
+        STOPPED.labels(self.group).set(self._stopped)
+        HEARTBEAT.labels(self.group).set_to_current_time()
         heartbeat.beat(
             self.group,
             status="stopped" if self._stopped else "retrying" if self._waiting else "running",
