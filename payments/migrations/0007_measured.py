@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0005_own_money'),
+        ('payments', '0006_pauses'),
     ]
 
     operations = [
