@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0006_pauses'),
+        ('payments', '0007_lost_deals'),
     ]
 
     operations = [
