@@ -1,4 +1,4 @@
-"""What every process of the product does first."""
+"""What every process of the product does first: it says what it is, and shows what it counts."""
 
 from __future__ import annotations
 

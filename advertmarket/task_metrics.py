@@ -28,11 +28,12 @@ _LAST_SUCCESS = Gauge(
 def counted(task: str) -> Iterator[None]:
     """Count and time a run of the task of this name."""
     started = time.monotonic()
-    outcome = "failure"
+    success, failure = (_RUNS.labels(task, outcome) for outcome in ("success", "failure"))
+    ended = failure
     try:
         yield
-        outcome = "success"
+        ended = success
         _LAST_SUCCESS.labels(task).set_to_current_time()
     finally:
-        _RUNS.labels(task, outcome).inc()
+        ended.inc()
         _DURATION_S.labels(task).observe(time.monotonic() - started)

@@ -58,6 +58,8 @@ class GroupWorker:
         self._last_message_at: datetime | None = None
         self._next_beat = 0.0
         self._busy_at = 0.0
+        for outcome in Outcome:  # the first that is counted is seen to grow from 0
+            RECORDS.labels(group, outcome.name.lower())
 
     def run(self) -> None:
         """Work until told to stop; whatever breaks is logged and begun anew."""
