@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 APPS := advertmarket accounts payments channels deals notifications ops
-CODE := $(APPS) sandbox tests manage.py
+CODE := $(APPS) deploy sandbox tests manage.py
 RUSSIAN := locale/ru/LC_MESSAGES/django
 OFFLINE := PROCESS_ROLE=build $(BIN)/python manage.py
 WITH_SERVICES := $(BIN)/python -m sandbox.services run --
 
 .DEFAULT_GOAL := help
-.PHONY: help install messages translations demo test test-crash test-thorough test-money mutants random-money test-kafka check format lock
+.PHONY: help install messages translations demo test test-crash test-thorough test-money mutants random-money test-kafka test-ops check format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -58,7 +58,11 @@ random-money: install messages ## money at random: MONEY_SECONDS (600) long, or 
 test-kafka: install messages ## messages and one deal against a real Apache Kafka
 	$(WITH_SERVICES) $(BIN)/python -m sandbox.kafka run -- $(BIN)/pytest -m kafka
 
-check: install ## types, lint, format, import contracts, migrations, schema, locks, audit
+test-ops: install messages ## rules and dashboards, by promtool: .ci/promtool finds or fetches it
+	.ci/promtool --version
+	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m "not slow" tests/deploy tests/ops/metrics
+
+check: install ## types, lint, format, import contracts, migrations, schema, rules, locks, audit
 	$(BIN)/ruff check -q $(CODE)
 	$(BIN)/ruff format -q --check $(CODE)
 	PROCESS_ROLE=build $(BIN)/mypy $(CODE)
@@ -68,6 +72,7 @@ check: install ## types, lint, format, import contracts, migrations, schema, loc
 		$(OFFLINE) check --deploy --fail-level WARNING
 	mkdir -p var
 	$(OFFLINE) spectacular --validate --fail-on-warn --file var/schema.yml
+	.ci/promtool check rules deploy/prometheus/rules/*.yml || [ $$? = 77 ]
 	.ci/lock-check
 	.ci/audit
 

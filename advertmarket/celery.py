@@ -10,18 +10,18 @@ from celery.schedules import crontab
 from celery.signals import beat_init, setup_logging, worker_init
 from celery.worker import WorkController
 
-from . import correlation
+from . import correlation, task_metrics
 from .process import begin
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "advertmarket.settings")
 
 
 class CorrelatedTask(Task[..., object]):
-    """A task whose every run has a correlation id of its own."""
+    """A task whose every run has a correlation id of its own, and is counted."""
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Run the task."""
-        with correlation.bind(uuid.uuid4()):
+        with correlation.bind(uuid.uuid4()), task_metrics.counted(self.name):
             return super().__call__(*args, **kwargs)
 
 

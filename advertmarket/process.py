@@ -1,14 +1,31 @@
-"""What every process of the product does first."""
+"""What every process of the product does first: it says what it is, and shows what it counts."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable
 
 from django.conf import settings
-from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Gauge,
+    ProcessCollector,
+    start_http_server,
+)
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
+from . import db_pool
 from .environment import refuse
+from .multiprocess import gone, is_counted_together
+
+_BUILD = Gauge(
+    "build_info",
+    "1, with the role of the process and what it was built from",
+    ["role", "version", "commit"],
+    multiprocess_mode="mostrecent",
+)
 
 
 def begin(role: str) -> None:
@@ -18,14 +35,31 @@ def begin(role: str) -> None:
     """
     if role != settings.PROCESS_ROLE:
         refuse("PROCESS_ROLE", f"is {settings.PROCESS_ROLE}, but this is the work of the {role}")
+    _BUILD.labels(role, settings.BUILD["version"], settings.BUILD["commit"]).set(1)
+    if not is_counted_together():  # else its children watch theirs: a thread would not be forked
+        db_pool.watch()
     if settings.METRICS_PORT:
         start_http_server(settings.METRICS_PORT, registry=_registry())
 
 
+class _Together(Collector):
+    """What this process and its children counted; a gauge that needs a living one forgets others.
+
+    A worker that died has counted all the same.
+    """
+
+    def collect(self) -> Iterable[Metric]:
+        """Return all of it."""
+        for pid in gone():
+            mark_process_dead(pid)
+        yield from MultiProcessCollector(None).collect()
+
+
 def _registry() -> CollectorRegistry:
     """Return what this process counted, or this and its children: the web role has several."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if not is_counted_together():
         return REGISTRY
     together = CollectorRegistry()
-    MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # the library's
+    together.register(_Together())
+    ProcessCollector(registry=together)
     return together

@@ -217,6 +217,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_POOL = "threads"  # even with --pool=prefork: nobody would see what children count
 CELERY_TIMEZONE = "UTC"
 
 # --- Kafka ------------------------------------------------------------------------------------

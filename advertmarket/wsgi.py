@@ -20,6 +20,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "advertmarket.settings")
 
 _everything = get_wsgi_application()
 
+from advertmarket import db_pool  # noqa: E402 - wants settings
 from advertmarket.middleware import correlation_middleware  # noqa: E402 - wants settings
 
 
@@ -36,6 +37,7 @@ class _WebhookHandler(WSGIHandler):
         self._middleware_chain = correlation_middleware(secured)
 
 
+db_pool.watch()  # a worker's own: it is loaded here, after the fork
 _webhook = _WebhookHandler()
 _webhook_path = reverse("telegram-webhook")
 

@@ -18,6 +18,7 @@ from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.messaging.outbox import publish
+from advertmarket.metrics import count
 
 from . import events
 from .lifecycle import (
@@ -31,6 +32,7 @@ from .lifecycle import (
     Transition,
     lines_of,
 )
+from .metrics import TRANSITIONS
 from .models import Deal, DealEvent, Hold
 from .permissions import DealNotFound, NotAllowed, check_visible, roles_of
 
@@ -236,6 +238,7 @@ def _record(
         correlation_id=correlation.current(),
         at=at,
     )
+    count(TRANSITIONS, action, source, deal.status)
 
 
 def _tell(

@@ -37,8 +37,10 @@ _EVENTS = uuid.UUID("d5d9b4b1-9f0e-4a55-8c58-6a0f2f5d8a3c")
 
 
 @requires_transaction
-def tell(*, event: Event, at: datetime) -> None:
+def tell(*, event: Event, at: datetime, published_at: datetime | None = None) -> None:
     """Write every notice of `event`, once however often it comes; who did it is told nothing.
+
+    How late a notice arrives is measured from `published_at`.
 
     Raises:
         DomainError: someone or something that the event names does not exist.
@@ -46,7 +48,7 @@ def tell(*, event: Event, at: datetime) -> None:
     notices = [n for n in NOTICES if isinstance(event, n.event) and n.when(event)]
     for notice in notices:
         for reader in _readers(notice, event):
-            _deliver(notice, event, reader, at)
+            _deliver(notice, event, reader, published_at or at, at)
 
 
 def event_id(event: Event) -> uuid.UUID:
@@ -65,7 +67,9 @@ def _readers(notice: Notice, event: Event) -> Iterator[_Reader]:
         yield _Reader(user.id, user.language, user.is_reachable)
 
 
-def _deliver(notice: Notice, event: Event, reader: _Reader, at: datetime) -> None:
+def _deliver(
+    notice: Notice, event: Event, reader: _Reader, wanted_at: datetime, at: datetime
+) -> None:
     key = {"event_id": event_id(event), "template": notice.template, "chat_id": reader.chat_id}
     if Delivery.objects.filter(**key).exists():
         return
@@ -77,6 +81,7 @@ def _deliver(notice: Notice, event: Event, reader: _Reader, at: datetime) -> Non
             buttons=_buttons(notice, facts),
             about_money=notice.about_money,
             is_reachable=reader.is_reachable,
+            wanted_at=wanted_at,
             at=at,
         )
     Delivery.objects.create(**key, deal_id=event.deal_id, message_id=message_id, created_at=at)

@@ -16,6 +16,7 @@ from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.messaging.outbox import publish
+from advertmarket.metrics import count, observe
 
 from .books import ledger
 from .books.chart import DUST_WRITEOFF, PerDeal
@@ -29,6 +30,7 @@ from .events import (
     DepositPartial,
     DepositRejected,
 )
+from .metrics import DEPOSIT_DELAY_S, DEPOSITS
 from .models import ChainCursor, Deposit, Escrow, Journal, Settlement, TonTransaction
 from .sending import settlements
 from .tiers import AUTOMATIC_EXCESS_BP, DUST_NANO, REVIEW_ABOVE_NANO, least_funding
@@ -83,6 +85,24 @@ def apply_rule(*, deposit_id: int, at: dt.datetime) -> None:
         _ask(escrow, deposit, at)
     else:
         allocate(escrow=escrow, deposit=deposit, actor=ACTOR, at=at)
+    observe(DEPOSIT_DELAY_S, at - final_at(deposit, cursor))
+
+
+def final_at(deposit: Deposit, cursor: ChainCursor) -> dt.datetime:
+    """Return about when the block was made that confirmed a deposit.
+
+    No block's time is kept but the cursor's: between that one and the block of the deposit they
+    are taken to be evenly spaced. The cursor at or before that block tells nothing of the spacing:
+    then it is the block of the deposit itself, and the deposit seems later than it is.
+    """
+    row = deposit.chain_transaction
+    assert row.chain_at is not None  # by the table's CHECK
+    assert row.mc_seqno is not None
+    blocks = cursor.seqno - row.mc_seqno
+    if blocks <= 0:
+        return row.chain_at
+    needed = deposit.confirmed_at_seqno - row.mc_seqno
+    return row.chain_at + (cursor.block_at - row.chain_at) * needed / blocks
 
 
 @requires_transaction
@@ -257,6 +277,7 @@ def _ask(escrow: Escrow, deposit: Deposit, at: dt.datetime) -> None:
     deposit.state, deposit.decided_at = Deposit.State.REVIEW, at
     deposit.rule = "a sum that an operator approves"
     deposit.save(update_fields=["state", "rule", "decided_at"])
+    count(DEPOSITS, "review")
     _tell_review(deposit, at)
 
 
@@ -277,6 +298,7 @@ def _tell_review(deposit: Deposit, at: dt.datetime) -> None:
 def _decide(deposit: Deposit, rule: str, at: dt.datetime) -> None:
     deposit.state, deposit.rule, deposit.decided_at = Deposit.State.ALLOCATED, rule, at
     deposit.save(update_fields=["state", "rule", "decided_at"])
+    count(DEPOSITS, "allocated")
 
 
 def _toward_price(escrow: Escrow, deposit: Deposit, actor: Actor, at: dt.datetime) -> str:

@@ -6,6 +6,7 @@ import base64
 import logging
 import uuid
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Protocol, TypeVar
@@ -42,6 +43,7 @@ class Handler(Protocol[E_contra]):
 
 
 _handlers: dict[str, dict[str, Handler[Any]]] = {}
+_published_at: ContextVar[datetime | None] = ContextVar("published_at", default=None)
 
 
 def consumes(event_class: type[E], *, group: str) -> Callable[[Handler[E]], Handler[E]]:
@@ -77,6 +79,11 @@ def topics_of(group: str) -> set[str]:
     """Return the names of the topics whose events `group` handles."""
     classes = (events.find(event_type) for event_type in _handlers[group])
     return {cls.TOPIC.name for cls in classes if cls is not None}
+
+
+def published_at() -> datetime | None:
+    """Return when the event that is being handled was published: for measuring how late one is."""
+    return _published_at.get()
 
 
 class Outcome(Enum):
@@ -122,12 +129,16 @@ def process(record: Record, *, group: str, at: datetime) -> Outcome:
 def _handle(
     handler: Handler[Any], event: Event, envelope: Envelope, *, group: str, at: datetime
 ) -> Outcome:
-    with transaction.atomic():
-        _, is_new = ProcessedEvent.objects.get_or_create(
-            group=group, event_id=envelope.event_id, defaults={"processed_at": at}
-        )
-        if is_new:
-            handler(event, at=at)
+    published_at = _published_at.set(envelope.timestamp)
+    try:
+        with transaction.atomic():
+            _, is_new = ProcessedEvent.objects.get_or_create(
+                group=group, event_id=envelope.event_id, defaults={"processed_at": at}
+            )
+            if is_new:
+                handler(event, at=at)
+    finally:
+        _published_at.reset(published_at)
     return Outcome.HANDLED if is_new else Outcome.REPEATED
 
 

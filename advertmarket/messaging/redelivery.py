@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from . import consumer
+from .metrics import OUTBOX
 from .models import DeadLetter, OutboxMessage, ProcessedEvent
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,8 @@ def _settle_batch(at: datetime) -> bool:
     OutboxMessage.objects.filter(pk__in=again).update(
         status=Status.PENDING, delivered_at=None, check_at=None, redeliveries=F("redeliveries") + 1
     )
+    OUTBOX.labels("again").inc(len(again))
+    OUTBOX.labels("given_up").inc(len(hopeless))
     if again:
         logger.warning("not handled so far, to be sent again: outbox rows %s", sorted(again))
     if hopeless:

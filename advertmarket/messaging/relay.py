@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from .envelope import CORRELATION_ID, Envelope, sign
 from .kafka import BrokerAway, Outgoing, Sender
+from .metrics import OUTBOX
 from .models import OutboxMessage
 from .redelivery import CHECK_AFTER_S
 
@@ -162,6 +163,7 @@ class _Batch:
             cursor.execute(
                 _MARK, {"at": timezone.now(), "ids": ids, "check_after_s": CHECK_AFTER_S}
             )
+        OUTBOX.labels("delivered").inc(len(ids))
 
     def _fail(self, row: OutboxMessage, error: str) -> None:
         logger.error("outbox row %s can never be sent, its lane waits: %s", row.pk, error)
@@ -169,6 +171,7 @@ class _Batch:
         OutboxMessage.objects.filter(pk=row.pk, status=Status.PENDING).update(
             status=Status.FAILED, error=error, attempts=F("attempts") + 1
         )
+        OUTBOX.labels("failed").inc()
 
 
 def _lane(row: OutboxMessage) -> Lane:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from . import consumer, heartbeat
 from .consumer import Outcome
 from .kafka import Partition, Record, Subscription
-from .metrics import LAG, RECORDS, STALLED_S
+from .metrics import DURATION_S, HEARTBEAT, LAG, RECORDS, STALLED_S, STOPPED
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class GroupWorker:
         self._last_message_at: datetime | None = None
         self._next_beat = 0.0
         self._busy_at = 0.0
+        for outcome in Outcome:  # the first that is counted is seen to grow from 0
+            RECORDS.labels(group, outcome.name.lower())
 
     def run(self) -> None:
         """Work until told to stop; whatever breaks is logged and begun anew."""
@@ -117,7 +119,8 @@ class GroupWorker:
             self._hold(subscription, record)
             return
         try:
-            outcome = consumer.process(record, group=self.group, at=timezone.now())
+            with DURATION_S.labels(self.group).time():
+                outcome = consumer.process(record, group=self.group, at=timezone.now())
         except Exception as error:
             self._postpone(self._hold(subscription, record), error)
             return
@@ -182,6 +185,8 @@ class GroupWorker:
             LAG.labels(self.group, *map(str, partition)).set(lag)
         for partition, waiting in self._waiting.items():
             STALLED_S.labels(self.group, *map(str, partition)).set(now - waiting.since)
+        STOPPED.labels(self.group).set(self._stopped)
+        HEARTBEAT.labels(self.group).set_to_current_time()
         heartbeat.beat(
             self.group,
             status="stopped" if self._stopped else "retrying" if self._waiting else "running",

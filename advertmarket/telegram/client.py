@@ -19,12 +19,12 @@ from typing import Any, Final, TypeVar
 import httpx
 import telegram
 from django.conf import settings
-from prometheus_client import Counter, Gauge
 from telegram.error import TelegramError as LibraryError
 from telegram.request import HTTPXRequest
 
 from . import errors, limits
 from .content import Button, Chat, Entity, Media, Member, Message, ParseMode, Rows, WebhookInfo
+from .metrics import CALLS, DURATION_S, TOKEN_REFUSED
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +46,6 @@ _ANSWER_TIMEOUT_S = 15
 _CALL_TIMEOUT_S = 30
 _CONNECTIONS = 32
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_CALLS = Counter("telegram_calls_total", "Calls to the Bot API", ["method", "outcome"])
-_TOKEN_REFUSED = Gauge(
-    "telegram_token_refused", "1 while Telegram refuses the bot's token", multiprocess_mode="max"
-)
 
 
 class Bot:
@@ -265,16 +261,17 @@ class Bot:
             call.close()
             raise
         try:
-            result = self._run(call)
+            with DURATION_S.labels(method).time():
+                result = self._run(call)
         except errors.TelegramError as error:
-            _CALLS.labels(method, type(error).__name__).inc()
+            CALLS.labels(method, type(error).__name__).inc()
             if isinstance(error, errors.Unauthorized):
                 limits.stop_all()
-                _TOKEN_REFUSED.set(1)
+                TOKEN_REFUSED.set(1)
                 logger.critical("Telegram refuses the bot's token; all sending has stopped")
             raise
-        _CALLS.labels(method, "ok").inc()
-        _TOKEN_REFUSED.set(0)
+        CALLS.labels(method, "ok").inc()
+        TOKEN_REFUSED.set(0)
         return result
 
     def _run(self, call: Coroutine[Any, Any, T]) -> T:

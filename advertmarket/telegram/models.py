@@ -77,7 +77,8 @@ class OutgoingMessage(ChatQueue):
     """A text for a chat, in the HTML of the Bot API.
 
     FAILED (with the reason) and UNREACHABLE (the person closed the chat) are for operators to see;
-    one about money leaves UNREACHABLE by itself when the person opens the chat again.
+    one about money leaves UNREACHABLE by itself when the person opens the chat again. `wanted_at`:
+    since when a notice could have gone out, the event's own time at first; null for an answer.
     """
 
     class State(models.TextChoices):
@@ -92,6 +93,7 @@ class OutgoingMessage(ChatQueue):
     about_money = models.BooleanField(default=False)
     message_id = models.BigIntegerField(null=True)
     sent_at = models.DateTimeField(null=True)
+    wanted_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "telegram_outgoing"

@@ -15,11 +15,13 @@ from django.db import transaction
 from django.db.models import Q
 
 from advertmarket.db import requires_transaction
+from advertmarket.metrics import observe
 from advertmarket.wake import wake_after_commit
 
 from .client import bot
 from .content import Message, Rows, as_keyboard, from_keyboard
 from .errors import BadRequest, Forbidden, TelegramError, TooManyRequests, Unauthorized
+from .metrics import MESSAGES, NOTICE_DELAY_S
 from .models import PENDING, OutgoingMessage
 from .queue import hold, lease
 
@@ -66,12 +68,13 @@ def say(
     buttons: Rows = (),
     about_money: bool = False,
     is_reachable: bool = True,
+    wanted_at: datetime | None = None,
     at: datetime,
 ) -> int:
     """Have the bot send `text` (HTML; what people wrote is escaped) to a chat; return its id.
 
     Messages of a chat go out in the order of this call. `is_reachable=False` keeps it until the
-    person opens the chat again.
+    person opens the chat again. How late a notice is, is measured from `wanted_at`.
     """
     message = OutgoingMessage.objects.create(
         chat_id=chat_id,
@@ -81,6 +84,7 @@ def say(
         state=PENDING if is_reachable else _State.UNREACHABLE,
         due_at=at,
         created_at=at,
+        wanted_at=wanted_at,
     )
     wake_after_commit(SEND)
     return message.pk
@@ -92,7 +96,7 @@ def release(*, chat_id: int, at: datetime) -> None:
     waiting = OutgoingMessage.objects.filter(
         chat_id=chat_id, state=_State.UNREACHABLE, about_money=True
     )
-    if waiting.update(state=PENDING, due_at=at, error=""):
+    if waiting.update(state=PENDING, due_at=at, wanted_at=at, error=""):
         wake_after_commit(SEND)
 
 
@@ -102,6 +106,8 @@ def send_due(*, clock: Callable[[], datetime]) -> None:
         while batch := lease(OutgoingMessage, at_most=_BATCH, lease_time=LEASE, at=clock()):
             outcomes = list(threads.map(_send, batch))
             for message, outcome in zip(batch, outcomes, strict=True):
+                is_sent = isinstance(outcome, Message)
+                MESSAGES.labels("ok" if is_sent else type(outcome).__name__).inc()
                 try:
                     with transaction.atomic():
                         _record(message, outcome, at=clock())
@@ -133,6 +139,8 @@ def _record(leased: OutgoingMessage, outcome: Message | TelegramError, *, at: da
     if isinstance(outcome, Message):
         message.state, message.message_id, message.sent_at = _State.SENT, outcome.message_id, at
         message.error = ""
+        if message.wanted_at is not None:
+            observe(NOTICE_DELAY_S, at - message.wanted_at)
     else:
         message.error = str(outcome)
         _decide(message, outcome, at)

@@ -7,22 +7,13 @@ import logging
 from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
-from prometheus_client import Gauge
 
 from . import inbox, outgoing
 from .client import bot
 from .errors import TelegramError
+from .metrics import WEBHOOK_ERROR_AGE_S, WEBHOOK_PENDING
 
 logger = logging.getLogger(__name__)
-
-_PENDING = Gauge(
-    "telegram_webhook_pending", "Updates that Telegram still holds", multiprocess_mode="mostrecent"
-)
-_ERROR_AGE_S = Gauge(
-    "telegram_webhook_error_age_seconds",
-    "Time since Telegram last failed to reach the webhook; -1: it never did",
-    multiprocess_mode="mostrecent",
-)
 
 
 @shared_task(name=inbox.HANDLE, ignore_result=True)
@@ -55,6 +46,6 @@ def watch_webhook() -> None:
     except TelegramError as error:
         logger.warning("Telegram does not tell how the webhook does: %s", error)
         return
-    _PENDING.set(info.pending)
+    WEBHOOK_PENDING.set(info.pending)
     failed_at = info.last_error_at
-    _ERROR_AGE_S.set((timezone.now() - failed_at).total_seconds() if failed_at else -1)
+    WEBHOOK_ERROR_AGE_S.set((timezone.now() - failed_at).total_seconds() if failed_at else -1)

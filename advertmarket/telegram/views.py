@@ -10,14 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
-from prometheus_client import Counter
 
 from . import inbox
+from .metrics import WEBHOOK_CALLS, WEBHOOK_DURATION_S
 
 logger = logging.getLogger(__name__)
 security_logger = logging.getLogger("advertmarket.security")
 
-_CALLS = Counter("telegram_webhook_calls_total", "Calls of the webhook", ["status"])
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - a header's name
 
 
@@ -28,8 +27,12 @@ def webhook(request: HttpRequest) -> HttpResponse:
 
     403 without the secret that `register_webhook` gave (or the one before it, while rotating).
     """
-    status = _take(request)
-    _CALLS.labels(status).inc()
+    status = 500
+    try:
+        with WEBHOOK_DURATION_S.time():
+            status = _take(request)
+    finally:
+        WEBHOOK_CALLS.labels(status).inc()
     return HttpResponse(status=status, headers={"Content-Length": 0})
 
 

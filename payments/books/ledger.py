@@ -17,6 +17,8 @@ from advertmarket.actors import Actor
 from advertmarket.correlation import current
 from advertmarket.db import constraints, requires_transaction
 from advertmarket.errors import Code, DomainError
+from advertmarket.metrics import count
+from payments.metrics import JOURNALS
 from payments.models import AccountBalance, Journal, Posting
 
 from .chart import EXTERNAL_TON, HUBS, Account
@@ -98,6 +100,7 @@ def post(
             )
             for line in lines
         )
+    count(JOURNALS, kind.value)
     return tx_ref
 
 

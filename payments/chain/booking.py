@@ -13,6 +13,7 @@ from django.db.models import Sum
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.messaging.outbox import publish
+from advertmarket.metrics import count
 from payments.books import ledger
 from payments.books.chart import (
     EXTERNAL_TON,
@@ -25,6 +26,7 @@ from payments.books.chart import (
 )
 from payments.books.ledger import Line
 from payments.events import DepositSeen
+from payments.metrics import DEPOSITS
 from payments.models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
 from payments.sending import settlements
 from payments.sending.transfers import REFUNDS, source_of
@@ -129,6 +131,7 @@ def _note_deposit(escrow: Escrow, row: TonTransaction, at: dt.datetime) -> None:
         confirmed_at_seqno=row.mc_seqno + needed - 1,
         seen_at=at,
     )
+    count(DEPOSITS, "seen")
     publish(
         DepositSeen(deal_id=escrow.reference, deposit_id=row.pk, amount_nano=row.received_nano),
         key=f"deposit-seen:{row.pk}",

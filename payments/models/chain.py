@@ -30,6 +30,11 @@ class Wallet(models.Model):
 
     class Meta:
         db_table = "wallets"
+        indexes = [
+            models.Index(
+                name="wallet_frozen", fields=["frozen_at"], condition=Q(frozen_at__isnull=False)
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="wallet_numbers_not_negative",

@@ -24,7 +24,8 @@ class Settlement(models.Model):
     `amount_nano` is what the books owe; a refund's fee is withheld from it. A payee has the
     address that they gave; `destination` is an own wallet, the cold address, or what operators
     set in its place. `unclaimed_since_at`: since when a payout waits for an address, and
-    `reminded_day` the last day on which its payee was told.
+    `reminded_day` the last day on which its payee was told. `payable_since_at`: since when it waits
+    for us alone, neither for its payee, nor for the end of a hold or a pause.
     """
 
     class Kind(models.TextChoices):
@@ -64,6 +65,7 @@ class Settlement(models.Model):
     attempts_allowed = models.PositiveSmallIntegerField(default=5)
     unclaimed_since_at = models.DateTimeField(null=True)
     reminded_day = models.PositiveSmallIntegerField(null=True)
+    payable_since_at = models.DateTimeField()
     due_at = models.DateTimeField()
     lease_owner = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
@@ -125,6 +127,11 @@ class Settlement(models.Model):
                 name="settlement_due",
                 fields=["due_at"],
                 condition=Q(state__in=["QUEUED", "SIGNED", "SUBMITTED"]),
+            ),
+            models.Index(
+                name="settlement_open",
+                fields=["kind", "state"],
+                condition=~Q(state__in=["CONFIRMED", "CANCELLED"]),
             ),
             models.Index(name="settlement_reference", fields=["reference"]),
             models.Index(

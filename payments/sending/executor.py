@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, Exists, OuterRef, Q, When
+from django.db.models import Case, Exists, F, OuterRef, Q, When
 from django.utils import timezone
 
 from accounts.selectors import Destination
@@ -143,7 +143,8 @@ class Executor:
         except NotNow as wait:
             self._finish(pk, wait)
         except PayoutsPaused as paused:
-            self._finish(pk, NotNow(f"the end of a pause: {paused.facts['reason']}", SOON))
+            end = f"the end of a pause: {paused.facts['reason']}"
+            self._finish(pk, NotNow(end, SOON, is_ours=False))
         except SearchUnfinished:
             self._finish(pk, NotNow("the recipient's side, among many messages", SOON))
         except TonUnavailable as away:
@@ -436,8 +437,11 @@ class Executor:
         if wait is not None and (wait.stuck or isinstance(wait, NeedsGas)):
             self._wait(pk, wait)
         if wait is not None:
+            now = timezone.now()
             mine.filter(state__in=WORKING).update(
-                waiting_for=wait.waiting_for[:300], due_at=timezone.now() + wait.retry_in
+                waiting_for=wait.waiting_for[:300],
+                payable_since_at=F("payable_since_at") if wait.is_ours else now,
+                due_at=now + wait.retry_in,
             )
         mine.update(lease_owner=None, leased_until=None)
 

@@ -12,11 +12,13 @@ from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.messaging.outbox import publish
+from advertmarket.metrics import count, observe
 from advertmarket.wake import wake_after_commit
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF
 from payments.books.ledger import Line
 from payments.events import EscrowSettled, SettlementConfirmed, SettlementDue, SettlementStuck
+from payments.metrics import CONFIRMATION_DELAY_S, SETTLEMENTS
 from payments.models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
 
 from .transfers import REFUNDS, source_of
@@ -82,10 +84,12 @@ def owe(
         deposit=deposit,
         destination=destination,
         amount_nano=amount_nano,
+        payable_since_at=at,
         due_at=at,
         created_at=at,
         state_since_at=at,
     )
+    count(SETTLEMENTS, kind, Settlement.State.QUEUED)
     if held_for:
         hold(settlement=settlement, reason=held_for, at=at)
         return settlement
@@ -156,6 +160,7 @@ def move(
     """Write the state of a locked settlement and what it waits for."""
     if settlement.state != state:
         settlement.state, settlement.state_since_at = state, at
+        count(SETTLEMENTS, settlement.kind, state)
     settlement.waiting_for, settlement.due_at = waiting_for[:300], due_at
     settlement.confirmed_at = None  # what came back after all is not confirmed any more
     settlement.save(
@@ -201,7 +206,9 @@ def requeue(*, settlement: Settlement, at: dt.datetime) -> None:
     """An operator, or its payee, wants a locked settlement tried at once, with attempts anew."""
     sent = settlement.chain_transactions.filter(broadcast_at__isnull=False).count()
     settlement.attempts_allowed = sent + _MORE_ATTEMPTS
-    settlement.save(update_fields=["attempts_allowed"])
+    if settlement.state != Settlement.State.NEEDS_OPERATOR:  # that one waits for us
+        settlement.payable_since_at = at
+    settlement.save(update_fields=["attempts_allowed", "payable_since_at"])
     move(
         settlement=settlement,
         state=Settlement.State.QUEUED,
@@ -256,6 +263,9 @@ def end(*, settlement: Settlement, attempt: TonTransaction, at: dt.datetime) -> 
     settlement.state, settlement.state_since_at = Settlement.State.CONFIRMED, at
     settlement.waiting_for = ""
     settlement.save(update_fields=["confirmed_at", "state", "state_since_at", "waiting_for"])
+    count(SETTLEMENTS, settlement.kind, Settlement.State.CONFIRMED)
+    took = at - settlement.payable_since_at
+    observe(CONFIRMATION_DELAY_S.labels(settlement.kind), took)
     publish(
         SettlementConfirmed(
             deal_id=settlement.reference,

@@ -63,19 +63,23 @@ MUCH_LATER = dt.timedelta(seconds=60)
 class NotNow(Exception):
     """This settlement cannot go on at present; it waits, and says for what.
 
-    `stuck` says, without figures, why it will not go on before somebody has acted.
+    `stuck` says, without figures, why it will not go on before somebody has acted. `is_ours` is
+    false of what its payee has to do, or operators stopped: that is no delay of ours.
     """
 
-    def __init__(self, waiting_for: str, retry_in: dt.timedelta, *, stuck: str = "") -> None:
+    def __init__(
+        self, waiting_for: str, retry_in: dt.timedelta, *, stuck: str = "", is_ours: bool = True
+    ) -> None:
         super().__init__(waiting_for)
-        self.waiting_for, self.retry_in, self.stuck = waiting_for, retry_in, stuck
+        self.waiting_for, self.retry_in = waiting_for, retry_in
+        self.stuck, self.is_ours = stuck, is_ours
 
 
 class Unclaimed(NotNow):
     """The payee of a payout never said where to."""
 
     def __init__(self) -> None:
-        super().__init__("a payout address", MUCH_LATER, stuck="no payout address")
+        super().__init__("a payout address", MUCH_LATER, stuck="no payout address", is_ours=False)
 
 
 class NeedsGas(NotNow):
@@ -122,14 +126,14 @@ def destination_of(settlement: Settlement, *, at: dt.datetime) -> Destination:
         )
     except AddressCoolingDown as cooling:
         wanted = f"the address, which counts from {cooling.until:%Y-%m-%d %H:%M} UTC"
-        raise NotNow(wanted, MUCH_LATER) from cooling
+        raise NotNow(wanted, MUCH_LATER, is_ours=False) from cooling
     if given is None:
         if settlement.kind == _K.PAYOUT:
             raise Unclaimed
-        raise NotNow("a refund address", MUCH_LATER, stuck="no refund address")
+        raise NotNow("a refund address", MUCH_LATER, stuck="no refund address", is_ours=False)
     if Wallet.objects.filter(address=given.address).exists():
         wanted = "an address that is not a deal's own"
-        raise NotNow(wanted, MUCH_LATER, stuck="the address is a deal's own")
+        raise NotNow(wanted, MUCH_LATER, stuck="the address is a deal's own", is_ours=False)
     return given
 
 

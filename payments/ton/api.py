@@ -16,13 +16,13 @@ from typing import Any, ClassVar, TypeVar
 import httpx
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
-from prometheus_client import Counter, Gauge
 from pydantic import BaseModel
 
 from advertmarket.errors import Code, DomainError
 from advertmarket.ratelimit import RedisAway, take
 
 from .breaker import Breaker
+from .metrics import BREAKER_OPEN, CALLS, DURATION_S
 from .schema import Block, ChainTransaction, Fees, WalletState
 from .wallet import FeeQuestion
 
@@ -34,9 +34,6 @@ _HURRIED_S = 1.9
 _RETRY_AFTER_MAX_S = 10
 _ANSWERED = ("LITE_SERVER_UNKNOWN", "LITE_SERVER_NOTREADY")
 """What a node says of a message or a block, with status 500: the service itself works."""
-
-_CALLS = Counter("ton_calls_total", "Calls to TON Center", ["method", "outcome"])
-_BREAKER_OPEN = Gauge("ton_breaker_open", "1 while calls to TON Center are refused unasked")
 
 
 class TonUnavailable(DomainError):
@@ -171,13 +168,14 @@ class TonApi(ABC):
         self, verb: str, method: str, *, refuse: Callable[[], None] = lambda: None, **kwargs: Any
     ) -> httpx.Response:
         if not self._breaker.allows():
-            _BREAKER_OPEN.set(1)
+            BREAKER_OPEN.set(1)
             raise TonUnavailable(reason="its breaker is open after many failures")
         if not self._hurried:
             self._wait_for_turn()
         refuse()
         try:
-            response = self._http.request(verb, method, **kwargs)
+            with DURATION_S.labels(method).time():
+                response = self._http.request(verb, method, **kwargs)
         except httpx.HTTPError as error:
             self._count(method, type(error).__name__, ok=False)
             raise TonUnavailable(reason=f"{method}: {type(error).__name__}") from error
@@ -186,9 +184,9 @@ class TonApi(ABC):
         return response
 
     def _count(self, method: str, outcome: str, *, ok: bool) -> None:
-        _CALLS.labels(method, outcome).inc()
+        CALLS.labels(method, outcome).inc()
         self._breaker.record(ok=ok)
-        _BREAKER_OPEN.set(0 if self._breaker.allows() else 1)
+        BREAKER_OPEN.set(0 if self._breaker.allows() else 1)
 
     def _wait_for_turn(self) -> None:
         """Wait for a place in the key's rate; without Redis, keep a slow pace of one's own."""

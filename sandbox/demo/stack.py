@@ -95,7 +95,6 @@ class Stack:
             "TON_NETWORK": "testnet",
             "TELEGRAM_API_URL": self.telegram_url,
             "STATIC_ROOT": str(self.root / "static"),
-            "PROMETHEUS_MULTIPROC_DIR": str(self.root / "metrics"),
             "KAFKA_SESSION_TIMEOUT_S": "6",
             "PYTHONUNBUFFERED": "1",
             **self.settings,
@@ -105,7 +104,6 @@ class Stack:
         """Start PostgreSQL, Redis and Kafka, then the local chain and the local Telegram."""
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o711)  # the servers' account passes through to its own folder
-        (self.root / "metrics").mkdir(exist_ok=True)
         self.services.start()
         for name in STAND_INS:
             self.start_role(name)

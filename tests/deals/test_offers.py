@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from pytest_django.fixtures import DjangoCaptureOnCommitCallbacks
 
 from advertmarket.actors import Actor
 from advertmarket.errors import Code, DomainError
@@ -21,6 +22,7 @@ from deals.limits import TooManyActiveDeals, TooManyNewDeals
 from deals.models import Deal, DealEvent
 from deals.moves import DeadlinePassed
 from deals.permissions import DealNotFound, NotAllowed
+from tests.samples import Since
 
 from .market import (
     ADVERTISER,
@@ -77,6 +79,20 @@ def test_an_accepted_offer_waits_for_its_address(market: Market) -> None:
     assert deal.deadline_at == deal.status_since_at + timedelta(hours=24)
     assert deal.due_at == deal.status_since_at
     assert market.events(deal_id) == ["OFFER_SUBMITTED", "OFFER_ACCEPTED"]
+
+
+def test_a_move_is_counted_when_it_is_committed(
+    market: Market, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    move = {"action": "REJECT", "from_status": "OFFER_PENDING", "to_status": "CANCELLED"}
+    deal_id = market.offer()
+    since = Since()
+
+    with django_capture_on_commit_callbacks(execute=True):
+        market.do(services.reject_offer, deal_id, OWNER)
+        assert since("deal_transitions_total", **move) == 0
+
+    assert since("deal_transitions_total", **move) == 1
 
 
 def test_history_says_who_when_and_why(market: Market) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.messaging.events import Event
+from advertmarket.messaging.models import OutboxMessage
 from advertmarket.money import NANO_PER_TON
 from advertmarket.telegram.content import Media
 from deals import endings, moves, services, sweeps
@@ -19,6 +20,7 @@ from deals.delivery.content import Content
 from deals.delivery.draft import Draft
 from deals.disputes import services as disputes
 from deals.models import Hold
+from notifications.models import Delivery
 from notifications.services import tell
 from payments.events import (
     DepositNeedsReview,
@@ -108,6 +110,14 @@ def test_deposit_draft_and_revision_are_told(funded: UUID) -> None:
         "<b>Рекламодатель просит доработать рекламу</b> для канала News &amp; &lt;views&gt;.",
     ]
     assert heard(OLEG)[-1].text.endswith("\n\nshorter &amp; &lt;louder&gt;")
+
+
+def test_a_notice_is_wanted_since_its_event_was_published(funded: UUID) -> None:
+    tell_all()
+
+    published = OutboxMessage.objects.filter(key=funded, event_type="DEAL_FUNDED").get()
+    deliveries = Delivery.objects.filter(deal_id=funded, template="ESCROW_FUNDED")
+    assert [one.message.wanted_at for one in deliveries] == [published.created_at] * 2
 
 
 NOT_ALL = "This message does not show all of it: open the deal to see and approve the ad."

@@ -23,6 +23,7 @@ from tests.advertmarket.messaging.harness import (
     statuses,
     working,
 )
+from tests.samples import Since
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.thorough]
@@ -231,8 +232,10 @@ def test_a_run_sends_a_batch_again_and_settles_many(
         say(uuid.uuid4(), number)
     relay.relay()
 
+    since = Since()
     redelivery.redeliver(at=later())
     assert Counter(statuses()) == {"PENDING": 3, "DELIVERED": 5}
+    assert since("outbox_records_total", outcome="again") == 3
     redelivery.redeliver(at=later())
     assert Counter(statuses()) == {"PENDING": 6, "DELIVERED": 2}
 

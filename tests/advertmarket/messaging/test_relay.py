@@ -23,6 +23,7 @@ from advertmarket.messaging.topics import DAY_S, Topic
 from sandbox.services import Services
 from tests.advertmarket.messaging.app import Noted, say
 from tests.advertmarket.messaging.harness import configure, numbers, records, spawn, statuses
+from tests.samples import Since
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -198,6 +199,7 @@ def test_a_row_that_can_never_be_sent_fails_and_holds_its_lane_only(topic: Topic
     middle = rows[1]
     middle.payload = {"number": 2, "wish": "x" * 1_000_000}
     middle.save()
+    since = Since()
     relay.relay()
     relay.relay()
 
@@ -205,6 +207,7 @@ def test_a_row_that_can_never_be_sent_fails_and_holds_its_lane_only(topic: Topic
     middle.refresh_from_db()
     assert (middle.attempts, middle.delivered_at) == (1, None)
     assert "900000 allowed" in middle.error
+    assert [since("outbox_records_total", outcome=one) for one in ("delivered", "failed")] == [4, 1]
     assert numbers(topic.name, held) == [1]
     assert numbers(topic.name, free) == [1, 2, 3]
 

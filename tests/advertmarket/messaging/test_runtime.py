@@ -279,6 +279,11 @@ def test_ten_dead_letters_in_a_row_stop_the_group(topic: Topic, group: str) -> N
         value = wait_until(lambda: json.loads(redis_state().get(key) or "{}"))
         wait_until(lambda: "stopped" in (redis_state().get(key) or ""))
         assert value
+        assert metric("kafka_consumer_stopped", group=group) == 1
+        assert metric("kafka_consumer_records_total", group=group, outcome="dead_letter") == 19
+        assert metric("kafka_consumer_record_duration_seconds_count", group=group) == 20
+        beat_at = metric("kafka_consumer_heartbeat_timestamp_seconds", group=group)
+        assert time.time() - (beat_at or 0) < 60
 
     assert effects() == [(deal_id, 9)]
     assert DeadLetter.objects.count() == 19

@@ -19,8 +19,10 @@ from advertmarket.telegram.models import OutgoingMessage
 from advertmarket.telegram.queue import hold, lease
 from sandbox.telegram.control import Telegram
 from tests.advertmarket.telegram.conftest import ANNA, OLEG, Clock
+from tests.samples import Since
 
 pytestmark = pytest.mark.usefixtures("committed_db", "telegram")
+DELAY = "notification_delay_seconds"
 
 
 @pytest.fixture(autouse=True)
@@ -265,3 +267,55 @@ def test_message_that_cannot_be_read_keeps_no_other_one_waiting(
     assert texts(telegram) == ["hello"]
     row = OutgoingMessage.objects.get(pk=broken)
     assert (row.state, row.error[:17]) == ("FAILED", "400 not sendable:")
+
+
+def test_how_late_a_notice_is_counts_from_its_event(telegram: Telegram, clock: Clock) -> None:
+    since = Since()
+    with transaction.atomic():
+        outgoing.say(chat_id=ANNA, text="notice", wanted_at=clock(), at=clock())
+    say("an answer is not measured", clock)
+
+    clock.move(seconds=4)
+    outgoing.send_due(clock=clock)
+
+    assert texts(telegram) == ["notice", "an answer is not measured"]
+    assert (since(f"{DELAY}_count"), since(f"{DELAY}_sum")) == (1, 4)
+
+
+def test_the_time_for_which_a_person_was_away_is_not_counted(
+    telegram: Telegram, clock: Clock
+) -> None:
+    since = Since()
+    with transaction.atomic():
+        outgoing.say(
+            chat_id=ANNA,
+            text="your payout",
+            about_money=True,
+            is_reachable=False,
+            wanted_at=clock(),
+            at=clock(),
+        )
+    clock.move(hours=5)
+    with transaction.atomic():
+        outgoing.release(chat_id=ANNA, at=clock())
+
+    clock.move(seconds=1)
+    outgoing.send_due(clock=clock)
+
+    assert texts(telegram) == ["your payout"]
+    assert (since(f"{DELAY}_count"), since(f"{DELAY}_sum")) == (1, 1)
+
+
+def test_attempts_are_counted_by_what_telegram_said(telegram: Telegram, clock: Clock) -> None:
+    since = Since()
+    telegram.create_user(1003, "Ivan", started=True)
+    telegram.block(OLEG)
+    telegram.fault("sendMessage", chat_id=ANNA, code=429, retry_after_s=1)
+    for chat_id in (ANNA, OLEG, 1003):
+        say("hello", clock, chat_id=chat_id)
+
+    outgoing.send_due(clock=clock)
+
+    outcomes = ("ok", "Forbidden", "TooManyRequests", "BadRequest")
+    assert [since("telegram_messages_total", outcome=one) for one in outcomes] == [1, 1, 1, 0]
+    assert since("telegram_call_duration_seconds_count", method="send_message") == 3

@@ -13,7 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import Settings
 
+from advertmarket.telegram import inbox
 from advertmarket.telegram.models import Update
+from tests.samples import Since
 
 pytestmark = pytest.mark.django_db
 
@@ -99,6 +101,18 @@ def test_kind_of_update_that_is_not_known_yet_is_kept() -> None:
     assert post({"update_id": 901, "brand_new": {"from": {"id": 7}}}) == 200
 
     assert Update.objects.get().chat_id == 7
+
+
+def test_calls_are_counted_by_their_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    since = Since()
+    post()
+    post(secret="wrong-webhook-secret-16")
+    monkeypatch.setattr(inbox, "store", lambda *_, **__: 1 / 0)
+    post()
+
+    statuses = ("200", "400", "403", "500")
+    assert [since("telegram_webhook_calls_total", status=one) for one in statuses] == [1, 0, 1, 1]
+    assert since("telegram_webhook_duration_seconds_count") == 3
 
 
 def test_only_post_is_answered() -> None:

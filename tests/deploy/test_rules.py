@@ -1,0 +1,109 @@
+"""Rules ask for what is shown, and lead to what to do about it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from deploy import rendered
+from deploy.prometheus.slos import API
+from ops.metrics.manual import catalogue
+from tests.deploy.promql import grouped, selected
+from tests.deploy.promtool import HOUSE, promtool
+from tests.deploy.rules import FOLDER, alerts, all_rules
+
+_OF_PROMETHEUS = {"up": {"job", "instance"}}
+_OF_A_SCRAPE = {"job", "instance"}
+
+
+def shown() -> dict[str, set[str]]:
+    """The labels of every series that a process shows, or that a rule records."""
+    series = {
+        name: {*metric.labels, *_OF_A_SCRAPE, *({"le"} if name.endswith("_bucket") else ())}
+        for metric in catalogue()
+        for name in metric.series
+    }
+    recorded = {rule["record"]: set(rule["labels"]) for rule in all_rules() if "record" in rule}
+    return series | recorded | _OF_PROMETHEUS
+
+
+@pytest.mark.parametrize("path", rendered.files(), ids=lambda path: path.name)
+def test_what_is_rendered_is_that_of_the_code(path: Path) -> None:
+    assert path.read_text() == rendered.files()[path], "run: python -m deploy"
+
+
+def test_rules_ask_for_what_is_shown() -> None:
+    known = shown()
+
+    missing = {
+        (rule.get("alert") or rule["record"], name)
+        for rule in all_rules()
+        for name, labels in selected(rule["expr"])
+        if name not in known or not labels <= known[name]
+    }
+    assert missing == set()
+
+
+def test_rules_group_by_labels_that_are_shown() -> None:
+    known = shown()
+
+    for rule in all_rules():
+        labels = {label for name, _ in selected(rule["expr"]) for label in known[name]}
+        assert grouped(rule["expr"]) <= labels, rule
+
+
+@pytest.mark.parametrize("alert", alerts().values(), ids=lambda alert: alert["alert"])
+def test_an_alert_says_how_bad_what_and_where_to_read_on(alert: dict[str, Any]) -> None:
+    severities = {"none"} if alert["alert"] == "Watchdog" else {"P0", "P1", "P2", "P3"}
+
+    assert alert["labels"]["severity"] in severities
+    assert len(alert["annotations"]["summary"]) > 20
+    document, _, anchor = alert["annotations"]["runbook"].partition("#")
+    assert document == "docs/runbook.md"
+    assert anchor in anchors()
+
+
+def anchors() -> set[str]:
+    """The anchors that GitHub gives the runbook's headings."""
+    headings = re.findall(r"^#+ (.+)$", (HOUSE / "docs/runbook.md").read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_api_is_all_that_the_mini_app_calls() -> None:
+    """Neither pages, nor probes, nor the webhook, which has its own metrics."""
+    is_api = re.compile(API.partition('"')[2].rstrip('"'))
+    views = {view for view in views_under(get_resolver()) if is_api.fullmatch(view)}
+
+    paths = {path for path, view in routes(get_resolver()) if view in views}
+    assert {path for path in paths if not path.startswith("api/v1/")} == set()
+    others = {path for path, view in routes(get_resolver()) if view not in views}
+    assert {path for path in others if path.startswith("api/v1/")} == {
+        "api/v1/schema",
+        "api/v1/docs",
+        "api/v1/bot/webhook",
+    }
+
+
+def views_under(resolver: URLResolver) -> set[str]:
+    return {view for _, view in routes(resolver)}
+
+
+def routes(resolver: URLResolver, prefix: str = "") -> list[tuple[str, str]]:
+    """Each path and the name under which its view is counted."""
+    found = []
+    for pattern in resolver.url_patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            found.append((path, pattern.name or pattern.lookup_str))
+        else:
+            found += routes(pattern, path)
+    return found
+
+
+def test_prometheus_takes_its_configuration() -> None:
+    promtool("check", "config", FOLDER.parent / "prometheus.yml")
+    promtool("check", "rules", *sorted(FOLDER.glob("*.yml")))
