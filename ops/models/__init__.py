@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from .incidents import Alert, Incident, IncidentEntry, QueueHeartbeat, RotaEntry, Severity
 from .questions import OperatorQuestion
 
-__all__ = ["OperatorQuestion"]
+__all__ = [
+    "Alert",
+    "Incident",
+    "IncidentEntry",
+    "OperatorQuestion",
+    "QueueHeartbeat",
+    "RotaEntry",
+    "Severity",
+]
