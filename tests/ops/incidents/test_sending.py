@@ -132,6 +132,21 @@ def test_a_p3_makes_no_sound(sender: Sender, trouble: Trouble, telegram: Telegra
     assert [message["silent"] for message in telegram.messages(BORIS)] == [False]
 
 
+def test_that_something_is_gone_makes_no_sound(
+    sender: Sender, clock: Clock, trouble: Trouble, telegram: Telegram
+) -> None:
+    make_vera()
+    trouble.seen(P1)
+    send(sender)
+    clock.move(minutes=10)
+    trouble.seen()
+    send(sender)
+
+    opened, gone = telegram.messages(VERA)
+    assert (opened["silent"], gone["silent"]) == (False, True)
+    assert gone["text"].startswith("P1 · over · ")
+
+
 def test_an_acknowledged_one_has_no_button(
     sender: Sender, clock: Clock, trouble: Trouble, telegram: Telegram
 ) -> None:
