@@ -34,6 +34,9 @@ app = Celery("advertmarket", task_cls=CorrelatedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
+DEFAULT_QUEUE: str = app.conf.task_default_queue
+"""The queue of the money that needs no signature, and of the outbox."""
+
 SIGNER_QUEUE = "signer"
 """The queue of the only processes that hold the mnemonic."""
 
@@ -60,6 +63,8 @@ app.conf.task_routes = {
     "deals.tasks.request_payments": {"queue": TELEGRAM_QUEUE},
     "deals.tasks.post_due": {"queue": TELEGRAM_QUEUE},
     "deals.tasks.check_posts": {"queue": TELEGRAM_QUEUE},
+    "ops.tasks.tick_signer": {"queue": SIGNER_QUEUE},
+    "ops.tasks.tick_telegram": {"queue": TELEGRAM_QUEUE},
 }
 BEAT_SECONDS = {
     "api.tasks.forget_answers": 3600,
@@ -86,6 +91,9 @@ BEAT_SECONDS = {
     "ops.tasks.answer_operators": 5,
     "ops.tasks.reconcile_newest": 60,
     "ops.tasks.forget_old_runs": 3600,
+    "ops.tasks.tick": 10,
+    "ops.tasks.tick_signer": 10,
+    "ops.tasks.tick_telegram": 10,
 }
 """How often each task runs when nothing wakes it."""
 

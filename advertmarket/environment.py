@@ -102,6 +102,10 @@ class Environment:
             refuse(name, "must start with http:// or https://")
         return value
 
+    def optional_url(self, name: str) -> str:
+        """Return an http(s) address as it stands, or nothing."""
+        return self.url(name, "") if self.text(name) else ""
+
     def _check_length(self, name: str, value: str, min_bytes: int, hint: str) -> str:
         if len(value.encode()) < min_bytes:
             refuse(name, f"is shorter than {min_bytes} bytes", hint)

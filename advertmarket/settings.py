@@ -48,6 +48,7 @@ _REQUIRED = {
     "consumer": _COMMON,
     "beat": _COMMON,
     "chain": _COMMON | {"TON_API_KEY", "TON_WALLET_PUBLIC_KEY"},
+    "watch": _COMMON | {"TELEGRAM_BOT_TOKEN"},
     "manage": _COMMON,
     "build": frozenset[str](),
 }
@@ -150,8 +151,8 @@ WEB_THREADS = env.number("WEB_THREADS", 16, minimum=1)
 SHUTDOWN_DRAIN_S = env.seconds("SHUTDOWN_DRAIN_S", 5.0)
 
 # --- PostgreSQL -------------------------------------------------------------------------------
-_STATEMENT_TIMEOUT_S = {"web": 30, "manage": 0, "build": 0}.get(PROCESS_ROLE, 300)
-"""Nobody waits for a page longer; a migration or a check by hand takes what it takes."""
+_STATEMENT_TIMEOUT_S = {"web": 30, "watch": 10, "manage": 0, "build": 0}.get(PROCESS_ROLE, 300)
+"""Nobody waits for a page or an alarm longer; a migration or a check by hand takes its time."""
 
 DB_POOL_MAX = env.number("DB_POOL_MAX", WEB_THREADS, minimum=1)
 DATABASES = {
@@ -265,6 +266,24 @@ TELEGRAM_VERIFIER_CHAT_ID = env.chat_id(
     "TELEGRAM_VERIFIER_CHAT_ID", hint="a private channel of yours with the bot as administrator"
 )
 
+# --- Alarms: what the watch role tells people by, beside Telegram ---------------------------------
+ALERT_LANGUAGE = env.choice("ALERT_LANGUAGE", "ru", among=("ru", "en"))
+ALERT_HOOK_URL = env.optional_url("ALERT_HOOK_URL")
+ALERT_HOOK_SECRET = env.secret("ALERT_HOOK_SECRET", min_bytes=16, hint=_GENERATE)
+ALERT_EMAIL_TO = env.items("ALERT_EMAIL_TO")
+ALERT_EMAIL_FROM = env.text("ALERT_EMAIL_FROM", "advertmarket@localhost")
+ALERT_SMTP_HOST = env.text("ALERT_SMTP_HOST")
+ALERT_SMTP_PORT = env.number("ALERT_SMTP_PORT", 587, minimum=1)
+ALERT_SMTP_SECURITY = env.choice(
+    "ALERT_SMTP_SECURITY", "starttls", among=("starttls", "tls", "none")
+)
+ALERT_SMTP_USER = env.text("ALERT_SMTP_USER")
+ALERT_SMTP_PASSWORD = env.text("ALERT_SMTP_PASSWORD")
+if ALERT_EMAIL_TO and not ALERT_SMTP_HOST:
+    refuse("ALERT_SMTP_HOST", "is missing, and ALERT_EMAIL_TO wants mail")
+DEADMAN_URL = env.optional_url("DEADMAN_URL")
+RUNBOOK_URL = env.optional_url("RUNBOOK_URL")
+
 # --- Secrets of our own -----------------------------------------------------------------------
 JWT_SECRET = env.secret("JWT_SECRET", min_bytes=32, hint=_GENERATE)
 OLD_JWT_SECRETS = env.secrets("OLD_JWT_SECRETS", min_bytes=32)
@@ -284,7 +303,11 @@ BUILD = {
     "builtAt": env.text("BUILD_TIME", "unknown"),
 }
 _SECRETS = (
+    "ALERT_HOOK_SECRET",
+    "ALERT_HOOK_URL",
+    "ALERT_SMTP_PASSWORD",
     "DB_PASSWORD",
+    "DEADMAN_URL",
     "DJANGO_SECRET_KEY",
     "EVENT_SIGNING_KEY",
     "JWT_SECRET",
@@ -299,10 +322,13 @@ _SECRETS = (
     "TON_API_KEY",
     "TON_WALLET_MNEMONIC",
 )
+SECRET_VALUES = [item for name in _SECRETS for item in env.items(name)]
+"""What no log line and no alert may show."""
+
 LOGGING = logging_config(
     role=PROCESS_ROLE,
     level=env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR")),
-    secrets=[item for name in _SECRETS for item in env.items(name)],
+    secrets=SECRET_VALUES,
 )
 
 # --- HTTP -------------------------------------------------------------------------------------

@@ -346,6 +346,7 @@ NOTICES = (
             "operator's yes or no."
         ),
         about_money=True,
+        when=lambda event: event.reminder == 0,
     ),
     Notice(
         "DISPUTE_OPENED",

@@ -35,7 +35,10 @@ from payments.selectors import PauseState, pause_state
 from payments.sending.pause import NotPaused, watch_pause
 
 from . import questions
+from .incidents import bot as incidents_bot
 from .models import OperatorQuestion
+
+__all__ = ["incidents_bot"]
 
 PERMISSION = requests.OPERATE
 BUTTON_LIVES_FOR = dt.timedelta(minutes=5)

@@ -19,6 +19,7 @@ def generate_secrets() -> dict[str, str]:
         "EVENT_SIGNING_KEY": _key_256(),
         "PII_ENCRYPTION_KEY": _key_256(),
         "TELEGRAM_WEBHOOK_SECRET": secrets.token_urlsafe(32),
+        "ALERT_HOOK_SECRET": secrets.token_urlsafe(32),
         "TON_WALLET_MNEMONIC": mnemonic,
         "TON_WALLET_PUBLIC_KEY": public_key_of(mnemonic),
     }

@@ -8,9 +8,10 @@ from celery import shared_task
 from django.utils import timezone
 
 from advertmarket.actors import Actor
+from advertmarket.celery import DEFAULT_QUEUE, SIGNER_QUEUE, TELEGRAM_QUEUE
 
 from . import questions
-from .models import ReconciliationRun
+from .models import QueueHeartbeat, ReconciliationRun
 from .reconciliation import AnotherRun, reconcile
 from .reconciliation.retention import delete_old_runs
 
@@ -53,3 +54,23 @@ def _reconcile(kind: ReconciliationRun.Kind) -> None:
     for result in run.results.exclude(passed=True):
         said = result.error or f"{result.found} found, such as {result.rows[0]}"
         logger.error("check %s %s: %s", result.number, result.name, said)
+@shared_task(name="ops.tasks.tick", ignore_result=True)
+def tick() -> None:
+    """Say that the default queue is worked on."""
+    _beat(DEFAULT_QUEUE)
+
+
+@shared_task(name="ops.tasks.tick_signer", ignore_result=True)
+def tick_signer() -> None:
+    """Say that the signer's queue is worked on."""
+    _beat(SIGNER_QUEUE)
+
+
+@shared_task(name="ops.tasks.tick_telegram", ignore_result=True)
+def tick_telegram() -> None:
+    """Say that the queue of what waits for Telegram is worked on."""
+    _beat(TELEGRAM_QUEUE)
+
+
+def _beat(queue: str) -> None:
+    QueueHeartbeat.objects.update_or_create(queue=queue, defaults={"beaten_at": timezone.now()})

@@ -22,6 +22,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
+from sandbox.process import free_port
 from tests.waiting import wait_until
 
 _numbers = itertools.count(1)
@@ -112,6 +113,20 @@ def pointed_to(name: str) -> Iterator[None]:
     finally:
         _disconnect()
         options["NAME"] = before
+
+
+@contextmanager
+def nowhere() -> Iterator[None]:
+    """Let nothing listen where Django looks for PostgreSQL, in all threads."""
+    options = connections.settings["default"]
+    before = options["PORT"]
+    _disconnect()
+    options["PORT"] = free_port()
+    try:
+        yield
+    finally:
+        _disconnect()
+        options["PORT"] = before
 
 
 def _disconnect() -> None:

@@ -80,8 +80,9 @@ class Bot:
         parse_mode: ParseMode | None = "HTML",
         buttons: Rows = (),
         link_preview: bool = True,
+        silent: bool = False,
     ) -> Message:
-        """Send a text of up to 4,096 characters after entities."""
+        """Send a text of up to 4,096 characters after entities; `silent`: without a sound."""
         return self._send(
             chat_id,
             self._api.send_message(
@@ -90,6 +91,7 @@ class Bot:
                 parse_mode=parse_mode,
                 reply_markup=_markup(buttons),
                 link_preview_options=telegram.LinkPreviewOptions(is_disabled=not link_preview),
+                disable_notification=silent,
             ),
         )
 

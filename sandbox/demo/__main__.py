@@ -73,14 +73,14 @@ def start(stack: Stack) -> str:
     print("starting PostgreSQL, Redis, Kafka, a local TON chain and a local Telegram…", flush=True)
     stack.start_services()
     with Telegram(stack.telegram_url) as telegram:
-        telegram.create_user(VERIFIER_CHAT_OWNER, "Operations")
+        telegram.create_user(VERIFIER_CHAT_OWNER, "Operations", started=True)
         verifier = telegram.create_channel("verifier", creator_id=VERIFIER_CHAT_OWNER)
         telegram.add_bot(verifier, by=VERIFIER_CHAT_OWNER)
     stack.settings["TELEGRAM_VERIFIER_CHAT_ID"] = str(verifier)
     print("migrating, creating topics…", flush=True)
     password = secrets.token_urlsafe(12)
     stack.install(OPERATOR, password)
-    print("starting web, worker, signer, beat, consumer, chain reader…", flush=True)
+    print("starting web, worker, signer, beat, consumer, chain reader, watch…", flush=True)
     stack.start_product()
     stack.manage("register_webhook")
     return password

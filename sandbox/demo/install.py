@@ -7,6 +7,8 @@ import sys
 import django
 from django.core.management import call_command
 
+from .stack import VERIFIER_CHAT_OWNER
+
 COMMANDS = (
     ("migrate", "--verbosity=0"),
     ("create_topics",),
@@ -18,7 +20,11 @@ COMMANDS = (
 def main(operator: str) -> None:
     """Install, and make an operator whose password is in OPERATOR_PASSWORD."""
     django.setup()
-    for command in (*COMMANDS, ("create_operator", operator, "--superuser")):
+    people = (
+        ("create_operator", operator, "--superuser"),
+        ("link_operator", operator, str(VERIFIER_CHAT_OWNER), "--language=en"),
+    )
+    for command in (*COMMANDS, *people):
         call_command(*command)
 
 

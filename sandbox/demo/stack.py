@@ -19,6 +19,8 @@ from .secrets import make_secrets
 
 HOUSE = Path(__file__).resolve().parent.parent.parent
 VERIFIER_CHAT_OWNER = 900_000_001
+"""Of the channel where posts are compared; the operator, too, whom alarms wake."""
+
 _CELERY = ("-m", "celery", "-A", "advertmarket")
 _THREADS = ("--pool=threads", "--loglevel=INFO")
 
@@ -47,6 +49,7 @@ ROLES = (
     Role("beat", (*_CELERY, "beat", "--schedule={root}/beat.db", "--loglevel=INFO")),
     Role("consumer", ("manage.py", "consume", "--all")),
     Role("chain", ("manage.py", "read_chain")),
+    Role("watch", ("manage.py", "watch")),
 )
 STAND_INS = ("ton", "telegram")
 

@@ -260,7 +260,10 @@ class Telegram:
         return self._object("state")
 
     def messages(self, chat_id: int | str) -> list[Json]:
-        """Return a chat's messages, oldest first, not deleted ones; `by_bot` marks the bot's."""
+        """Return a chat's messages, oldest first, not deleted ones.
+
+        `by_bot` marks the bot's, `silent` those that made no sound.
+        """
         result: list[Json] = self._do("messages", chat_id=chat_id)
         return result
 

@@ -227,6 +227,7 @@ def _send(world: World, params: Params, content: Json) -> Json:
             markup=markup,
             reply_to=reply_to,
             protected=params.flag("protect_content"),
+            silent=params.flag("disable_notification"),
         )
     )
 

@@ -56,7 +56,8 @@ class Chat:
 class Message:
     """A message; `content` holds text or caption, entities and media as the Bot API shows them.
 
-    `sender_id` is 0 for a post of the channel itself; `by_bot` says whether our bot sent it.
+    `sender_id` is 0 for a post of the channel itself; `by_bot` says whether our bot sent it, and
+    `silent` whether it made no sound.
     """
 
     chat_id: int
@@ -71,6 +72,7 @@ class Message:
     media_group_id: str = ""
     reply_to: int = 0
     protected: bool = False
+    silent: bool = False
     deleted: bool = False
 
     @property

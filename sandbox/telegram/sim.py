@@ -255,7 +255,8 @@ class ControlPlane:
         }
 
     def _show(self, message: Message) -> Json:
-        return {**self._world.show_message(message), "by_bot": message.by_bot}
+        shown = self._world.show_message(message)
+        return {**shown, "by_bot": message.by_bot, "silent": message.silent}
 
     def _message(self, body: Json) -> Message:
         world = self._world

@@ -73,3 +73,32 @@ def test_the_password_of_redis_may_have_any_letter() -> None:
     parts = urlsplit(url)
     assert (parts.hostname, parts.port, parts.path) == ("redis", 6379, "/0")
     assert unquote(parts.password or "") == password
+
+
+@pytest.mark.parametrize("given", ["", " ", "https://hooks.example/a?b=c", "http://127.0.0.1:1/x"])
+def test_an_address_may_be_left_out(given: str) -> None:
+    assert environment(HOOK=given).optional_url("HOOK") == given.strip()
+
+
+def test_an_address_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="78"):
+        environment(HOOK="hooks.example").optional_url("HOOK")
+
+    problem = "HOOK must start with http:// or https://"
+    assert capsys.readouterr().err == f"advertmarket cannot start: {problem}\n"
+
+
+def test_mail_without_a_server_is_refused() -> None:
+    refused = subprocess.run(
+        [sys.executable, "-c", "from advertmarket import settings"],
+        cwd=HOUSE,
+        env={"PATH": os.environ["PATH"], "PROCESS_ROLE": "build", "ALERT_EMAIL_TO": "a@b.example"},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+    assert refused.returncode == 78
+    assert refused.stderr == (
+        "advertmarket cannot start: ALERT_SMTP_HOST is missing, and ALERT_EMAIL_TO wants mail\n"
+    )

@@ -40,6 +40,7 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         ("web", ("manage.py", "serve"), "consumer"),
         ("consumer", ("manage.py", "consume", "--all"), "web"),
         ("chain", ("manage.py", "read_chain"), "manage"),
+        ("watch", ("manage.py", "watch"), "worker"),
         ("beat", (*CELERY, "beat", "--schedule={tmp}/beat"), "worker"),
         ("worker", (*WORKER, "--queues=celery"), "signer"),
         ("worker", (*WORKER, "--queues=celery,signer"), "signer"),
@@ -58,7 +59,7 @@ def test_work_of_another_role_is_refused(
     assert "Traceback" not in refused.stderr
 
 
-@pytest.mark.parametrize("role", ["web", "worker", "consumer", "beat", "chain"])
+@pytest.mark.parametrize("role", ["web", "worker", "consumer", "beat", "chain", "watch"])
 def test_the_mnemonic_is_refused_by_whoever_does_not_sign(role: str) -> None:
     refused = run("manage.py", "check", PROCESS_ROLE=role, TON_WALLET_MNEMONIC=MNEMONIC)
 

@@ -142,7 +142,7 @@ def test_whatever_is_stuck_is_told_to_operators_once(
     assert (button["label"], button["url"]) == ("Open", f"{ADMIN}/settlement/{pk}/change/")
 
 
-def test_a_deposit_in_review_is_told_with_every_reminder() -> None:
+def test_a_deposit_in_review_is_told_once_and_its_reminders_are_incidents() -> None:
     deal_id = begin()
     for reminder in range(3):
         for _ in range(2):
@@ -158,7 +158,7 @@ def test_a_deposit_in_review_is_told_with_every_reminder() -> None:
                     at=timezone.now(),
                 )
 
-    assert [message.text for message in heard(VERA)] == 3 * [
+    assert [message.text for message in heard(VERA)] == [
         "<b>A deposit of 2000 TON for the deal with News &amp; &lt;views&gt;.</b>\n\n"
         "It waits for an operator's yes or no."
     ]

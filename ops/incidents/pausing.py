@@ -1,0 +1,64 @@
+"""Payouts are paused once for an incident that calls for it; what an operator resumed stays so."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+from django.db import transaction
+from django.utils import translation
+
+from advertmarket.audit.models import AuditEntry
+from ops.models import IncidentEntry
+from payments.sending import pause
+
+from .follow import open_incidents
+from .history import WATCH, note
+from .text import title_of
+
+logger = logging.getLogger(__name__)
+
+What = IncidentEntry.What
+
+_RESUMED = "payouts.resumed"
+"""What the audit log calls it, whether in the product or in Redis by hand."""
+
+
+def pause_what_asks(*, at: dt.datetime) -> bool:
+    """Pause payouts for every incident that asks for it; return whether that could be done.
+
+    What fails is tried again at the next turn.
+    """
+    done = True
+    for pk in open_incidents().exclude(pause_asked_at=None).values_list("pk", flat=True):
+        try:
+            with transaction.atomic():
+                _pause_for(pk, at)
+        except Exception:
+            logger.exception("payouts were not paused for incident %s", pk)
+            done = False
+    return done
+
+
+def _pause_for(pk: int, at: dt.datetime) -> None:
+    incident = open_incidents().select_for_update(no_key=True).filter(pk=pk).first()
+    if incident is None or incident.pause_asked_at is None:
+        return
+    if _resumed_since(incident.pause_asked_at, at):
+        note(incident, What.NOT_PAUSED, at=at)
+    else:
+        with translation.override("en"):
+            reason = f"incident {incident.pk}: {title_of(incident)}"
+        pause.pause(actor=WATCH, reason=reason, at=at)
+        note(incident, What.PAUSED, at=at)
+    incident.pause_asked_at = None
+    incident.save(update_fields=["pause_asked_at"])
+
+
+def _resumed_since(asked_at: dt.datetime, at: dt.datetime) -> bool:
+    """Whether an operator has resumed payouts since the first attempt to pause them.
+
+    At the first attempt nobody can know of the incident yet.
+    """
+    resumed = AuditEntry.objects.filter(action__startswith=_RESUMED, at__gt=asked_at)
+    return at > asked_at and resumed.exists()

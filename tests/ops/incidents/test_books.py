@@ -1,0 +1,185 @@
+"""What reconciliation's reports wake people for, and that there are reports at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from advertmarket.audit import sealer
+from advertmarket.audit import services as audit
+from ops.models import ReconciliationResult, ReconciliationRun
+from tests.database import Clone
+from tests.ops.incidents.conftest import ACTOR
+from tests.ops.incidents.seeing import names, seen
+
+INCREMENTAL, FULL = ReconciliationRun.Kind.INCREMENTAL, ReconciliationRun.Kind.FULL
+RESERVES = {"number": 15, "name": "wallets_hold_what_the_books_say", "severity": "CRITICAL"}
+FEES = {"number": 7, "name": "fees_are_what_the_chain_took", "severity": "HIGH"}
+SWEEPS = {"number": 12, "name": "commission_is_swept_in_a_week", "severity": "MEDIUM"}
+FOUND = {"passed": False, "found": 2, "rows": [["wallet 7", "chain 5, books 4"], ["x", "y"]]}
+NOT_ASKED = {"passed": None, "error": "TON Center does not answer"}
+
+
+def run(
+    kind: ReconciliationRun.Kind = INCREMENTAL,
+    *failing: dict[str, Any],
+    ago: dt.timedelta = dt.timedelta(0),
+    error: str = "",
+) -> ReconciliationRun:
+    """A stored report: checks 15, 7 and 12 passed, unless `failing` has another word on one."""
+    at = timezone.now() - ago
+    stored = ReconciliationRun.objects.create(
+        kind=kind,
+        asked_by="test",
+        started_at=at,
+        finished_at=at,
+        passed=not failing and not error,
+        error=error,
+    )
+    said = {one["name"]: one for one in failing}
+    for check in (RESERVES, FEES, SWEEPS) if not error else ():
+        words = {"passed": True, "duration_ms": 1, **check, **said.get(str(check["name"]), {})}
+        ReconciliationResult.objects.create(run=stored, **words)
+    return stored
+
+
+@pytest.mark.django_db
+def test_books_that_are_right_wake_nobody() -> None:
+    run(FULL)
+    run()
+    assert seen("books_are_right") == []
+
+
+@pytest.mark.django_db
+def test_a_critical_check_that_fails() -> None:
+    stored = run(INCREMENTAL, RESERVES | FOUND)
+
+    [cause] = seen("books_are_right")
+
+    assert cause.id == "check_critical:wallets_hold_what_the_books_say"
+    assert (cause.kind.severity, cause.kind.pauses) == ("P0", True)
+    assert cause.facts == {
+        "number": 15,
+        "check": "wallets_hold_what_the_books_say",
+        "found": 2,
+        "finding": "wallet 7: chain 5, books 4",
+    }
+    assert cause.since == stored.finished_at
+
+
+@pytest.mark.django_db
+def test_a_high_check_pauses_nothing_and_a_medium_one_wakes_nobody() -> None:
+    run(INCREMENTAL, FEES | FOUND, SWEEPS | FOUND)
+
+    [cause] = seen("books_are_right")
+
+    assert cause.id == "check_high:fees_are_what_the_chain_took"
+    assert (cause.kind.severity, cause.kind.pauses) == ("P1", False)
+
+
+@pytest.mark.django_db
+def test_a_check_that_broke_down_has_not_passed() -> None:
+    run(INCREMENTAL, RESERVES | {"passed": False, "error": "broke down: KeyError"})
+
+    [cause] = seen("books_are_right")
+    assert (cause.kind.name, cause.facts["finding"]) == ("check_critical", "broke down: KeyError")
+
+
+@pytest.mark.django_db
+def test_a_check_that_could_not_look_is_not_one_that_failed() -> None:
+    run(FULL, RESERVES | NOT_ASKED)
+
+    [cause] = seen("books_are_right")
+    assert cause.kind.name == "reconciliation_broken"
+    assert cause.facts == {"error": "check 15: TON Center does not answer"}
+
+
+@pytest.mark.django_db
+def test_what_the_next_run_does_not_find_is_gone() -> None:
+    run(INCREMENTAL, RESERVES | FOUND)
+    run()
+    assert seen("books_are_right") == []
+
+
+@pytest.mark.django_db
+def test_what_a_full_run_found_only_a_full_run_takes_back() -> None:
+    """An incremental one does not look behind the checkpoint."""
+    run(FULL, RESERVES | FOUND)
+    run()
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_what_the_books_say"]
+
+    run(FULL)
+    run()
+    assert seen("books_are_right") == []
+
+
+@pytest.mark.django_db
+def test_what_both_found_is_one_cause() -> None:
+    run(FULL, RESERVES | NOT_ASKED)
+    run(INCREMENTAL, RESERVES | FOUND)
+
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_what_the_books_say"]
+
+
+@pytest.mark.django_db
+def test_a_run_that_broke_off_takes_nothing_back() -> None:
+    run(INCREMENTAL, RESERVES | FOUND)
+    run(error="OperationalError: no room")
+
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_what_the_books_say"]
+    [cause] = [one for one in seen("reconciliation_runs") if "broken" in one.id]
+    assert cause.facts == {"error": "OperationalError: no room"}
+
+
+@pytest.mark.django_db
+def test_reconciliation_that_does_not_run() -> None:
+    assert names(seen("reconciliation_runs")) == ["reconciliation_late"]
+
+    run(FULL, ago=dt.timedelta(minutes=6))
+    assert names(seen("reconciliation_runs")) == ["reconciliation_late"]
+
+    run(ago=dt.timedelta(minutes=4))
+    assert seen("reconciliation_runs") == []
+
+
+@pytest.mark.django_db
+def test_full_reconciliation_that_does_not_run() -> None:
+    run(ago=dt.timedelta(hours=25))
+    run()
+    assert seen("reconciliation_runs") == []
+
+    ReconciliationRun.objects.all().delete()
+    run(ago=dt.timedelta(hours=27))
+    run()
+    assert names(seen("reconciliation_runs")) == ["full_reconciliation_late"]
+
+    run(FULL)
+    assert seen("reconciliation_runs") == []
+
+
+def test_an_audit_log_that_is_not_sealed(committed_db: Clone) -> None:
+    def write(at: dt.datetime) -> None:
+        with transaction.atomic():
+            audit.record(
+                actor=ACTOR,
+                action="test",
+                object_type="test",
+                object_id="1",
+                before=None,
+                after=None,
+                at=at,
+            )
+
+    write(timezone.now() - dt.timedelta(minutes=4))
+    assert seen("audit_log_is_sealed") == []
+    write(timezone.now() - dt.timedelta(minutes=6))
+    [cause] = seen("audit_log_is_sealed")
+    assert (cause.id, cause.facts["count"]) == ("seal_late", 1)
+
+    sealer.seal(at=timezone.now())
+
+    assert seen("audit_log_is_sealed") == []

@@ -1,0 +1,222 @@
+"""What wakes somebody about the money: seen in a life that is lived, and only there."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+import pytest
+import time_machine
+from django.db import transaction
+from django.utils import timezone
+
+from advertmarket.money import NANO_PER_TON
+from advertmarket.state import redis_state
+from payments import deposits, wallets
+from payments.models import ChainCursor, Deposit, Settlement, Wallet
+from payments.sending.pause import PAUSE_KEY
+from tests.ops.incidents.seeing import names, seen
+from tests.payments.bank import Bank
+
+HOUR = dt.timedelta(hours=1)
+
+
+def later(duration: dt.timedelta) -> time_machine.travel:
+    return time_machine.travel(timezone.now() + duration, tick=True)
+
+
+def stuck() -> list[str]:
+    return names(seen("transfers_go_out"))
+
+
+# --- transfers ------------------------------------------------------------------------------------
+
+
+def test_a_transfer_is_stuck_after_an_hour(bank: Bank) -> None:
+    settlement = bank.settlement(bank.payout_due())
+    with later(HOUR - dt.timedelta(seconds=5)):
+        assert stuck() == []
+
+    with later(HOUR + dt.timedelta(seconds=5)):
+        [cause] = seen("transfers_go_out")
+
+    assert cause.id == f"payout_stuck:{settlement.pk}"
+    assert cause.facts["amount"] == "90"
+    assert (cause.facts["transfer"], cause.facts["state"]) == ("PAYOUT", "QUEUED")
+    assert cause.since == settlement.state_since_at
+    assert cause.page == f"/admin/payments/settlement/{settlement.pk}/change/"
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [("NEEDS_OPERATOR", 1), ("SUBMITTED", 1), ("HELD", 0), ("CANCELLED", 0)],
+)
+def test_what_waits_for_an_operator_is_stuck_and_what_is_held_or_over_is_not(
+    bank: Bank, state: str, found: int
+) -> None:
+    settlement = bank.settlement(bank.payout_due())
+    Settlement.objects.filter(pk=settlement.pk).update(state=state)
+
+    with later(2 * HOUR):
+        assert len(stuck()) == found
+
+    Settlement.objects.filter(pk=settlement.pk).update(state=settlement.state)
+
+
+def test_nobody_is_woken_for_an_owner_who_gave_no_address_or_a_new_one(bank: Bank) -> None:
+    nowhere = bank.funded_escrow()
+    bank.release(nowhere)
+    bank.execute()
+    assert bank.settlement(nowhere).unclaimed_since_at is not None
+    with later(2 * HOUR):
+        assert stuck() == []
+
+    Settlement.objects.update(unclaimed_since_at=None, reminded_day=None)
+    Settlement.objects.update(waiting_for="the address, which counts from 2026-01-01 00:00 UTC")
+    with later(2 * HOUR):
+        assert stuck() == []
+
+
+def test_all_that_wait_for_the_end_of_a_pause_are_one_incident(bank: Bank) -> None:
+    references = [bank.payout_due() for _ in range(2)]
+    redis_state().set(PAUSE_KEY, "1")
+    bank.execute()
+    redis_state().delete(PAUSE_KEY)
+
+    with later(2 * HOUR):
+        [cause] = seen("transfers_go_out")
+
+    assert cause.id == "payouts_paused"
+    assert (cause.facts["count"], cause.facts["amount"]) == (len(references), "180")
+    assert cause.facts["waiting_for"].startswith("the end of a pause: ")
+
+
+def test_of_many_stuck_ones_the_oldest_have_an_incident_each(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.incidents.detectors.money.EACH", 1)
+    first, *others = [bank.settlement(bank.payout_due()).pk for _ in range(3)]
+
+    with later(2 * HOUR):
+        causes = seen("transfers_go_out")
+
+    assert names(causes) == [f"payout_stuck:{first}", "payouts_stuck"]
+    assert causes[1].facts == {"count": len(others), "amount": "180"}
+
+
+# --- wallets -------------------------------------------------------------------------------------
+
+
+def test_a_frozen_wallet(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert seen("wallets_sign") == []
+    for wallet in Wallet.objects.order_by("subwallet")[:2]:
+        with transaction.atomic():
+            wallets.freeze(wallet=wallet, reason="somebody else used the key", at=timezone.now())
+
+    first, _second = seen("wallets_sign")
+    assert first.id == "wallet_frozen:0"
+    assert first.facts == {"subwallet": 0, "reason": "somebody else used the key"}
+
+    monkeypatch.setattr("ops.incidents.detectors.money.EACH", 1)
+    assert names(seen("wallets_sign")) == ["wallet_frozen:0", "wallets_frozen"]
+    Wallet.objects.update(frozen_at=None, frozen_reason="")
+
+
+# --- deposits and the chain -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_review(bank: Bank) -> Deposit:
+    """A deposit that an operator has to approve."""
+    reference = bank.refundable_escrow(2_000 * NANO_PER_TON)
+    bank.deposit(reference, 2_000 * NANO_PER_TON)
+    return Deposit.objects.get(escrow_id=reference, state="REVIEW")
+
+
+def test_a_large_deposit_is_reminded_of_and_then_told_to_others(
+    bank: Bank, in_review: Deposit
+) -> None:
+    assert seen("deposits_are_decided") == []  # operators were told when it came
+
+    with later(deposits.REVIEW_REMINDERS[0]):
+        [reminder] = seen("deposits_are_decided")
+    assert (reminder.id, reminder.level) == (f"deposit_waits:{in_review.pk}:2", 0)
+    assert (reminder.kind.severity, reminder.facts["amount"]) == ("P2", "2000")
+
+    with later(deposits.REVIEW_REMINDERS[1]):
+        [_, escalation] = seen("deposits_are_decided")
+    assert (escalation.id, escalation.level) == (f"deposit_waits:{in_review.pk}:4", 1)
+
+
+def test_the_chain_reader_stands_still(bank: Bank) -> None:
+    assert seen("chain_is_read") == []
+    with later(dt.timedelta(minutes=29)):
+        assert seen("chain_is_read") == []
+    with later(dt.timedelta(minutes=31)):
+        assert names(seen("chain_is_read")) == ["chain_behind"]
+
+
+def test_the_chain_was_never_read(bank: Bank) -> None:
+    ChainCursor.objects.all().delete()
+    assert seen("chain_is_read") == []
+    with later(dt.timedelta(minutes=31)):
+        [cause] = seen("chain_is_read")
+    assert cause.facts["read_at"] == "—"
+    bank.read()
+
+
+def found_late(reference: UUID, minutes: int) -> None:
+    """As if the reader had come to the deposit's block so late."""
+    deposit = Deposit.objects.get(escrow_id=reference)
+    assert deposit.chain_transaction.chain_at is not None
+    seen_at = deposit.chain_transaction.chain_at + dt.timedelta(minutes=minutes)
+    Deposit.objects.filter(pk=deposit.pk).update(seen_at=seen_at)
+
+
+def test_a_deposit_that_was_found_late(bank: Bank) -> None:
+    reference = bank.funded_escrow()
+    found_late(reference, 29)
+    assert seen("deposits_are_found_in_time") == []
+
+    found_late(reference, 31)
+
+    [cause] = seen("deposits_are_found_in_time")
+    assert cause.id == "deposits_late"
+    assert (cause.facts["count"], cause.facts["minutes"]) == (1, 31)
+    assert cause.facts["deal"] == str(reference)
+    with later(2 * HOUR):
+        assert seen("deposits_are_found_in_time") == []
+
+
+# --- tables that stand still ----------------------------------------------------------------------
+
+
+def test_settlements_that_nobody_takes(bank: Bank) -> None:
+    settlement = bank.settlement(bank.payout_due())
+    assert seen("due_rows_are_taken") == []
+
+    with later(dt.timedelta(minutes=6)):
+        [cause] = seen("due_rows_are_taken")
+        assert cause.id == "table_stands:settlements"
+        assert (cause.facts["count"], cause.facts["row"]) == (1, str(settlement.pk))
+
+        leased_until = timezone.now() + dt.timedelta(seconds=60)
+        Settlement.objects.update(lease_owner=UUID(int=1), leased_until=leased_until)
+        assert seen("due_rows_are_taken") == []
+    Settlement.objects.update(lease_owner=None, leased_until=None)
+
+
+def test_deposits_whose_rule_nobody_applies(bank: Bank) -> None:
+    reference = bank.refundable_escrow()
+    bank.pay(reference)
+    with later(dt.timedelta(minutes=6)):
+        assert seen("due_rows_are_taken") == []  # due for a block or two
+        bank.chain.mine(30)
+        while bank.read_new():
+            pass
+
+        [cause] = seen("due_rows_are_taken")
+        assert cause.id == "table_stands:deposits"
+
+        bank.apply_deposits()
+        assert seen("due_rows_are_taken") == []
