@@ -7,11 +7,13 @@ import signal
 import threading
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from advertmarket.process import begin
 from ops.incidents.watch import Watch
+from ops.metrics import state
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Watch."""
         begin("watch")
+        if settings.METRICS_PORT:
+            state.register()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
