@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0007_lost_deals'),
+        ('payments', '0008_found_by_time_and_block'),
     ]
 
     operations = [
