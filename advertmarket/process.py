@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django.conf import settings
 from prometheus_client import (
@@ -10,6 +10,7 @@ from prometheus_client import (
     CollectorRegistry,
     Gauge,
     ProcessCollector,
+    disable_created_metrics,
     start_http_server,
 )
 from prometheus_client.metrics_core import Metric
@@ -20,6 +21,7 @@ from . import db_pool
 from .environment import refuse
 from .multiprocess import gone, is_counted_together
 
+_leave_out_when_each_was_made: Callable[[], None] = disable_created_metrics
 _BUILD = Gauge(
     "build_info",
     "1, with the role of the process and what it was built from",
@@ -38,6 +40,7 @@ def begin(role: str) -> None:
     _BUILD.labels(role, settings.BUILD["version"], settings.BUILD["commit"]).set(1)
     if not is_counted_together():  # else its children watch theirs: a thread would not be forked
         db_pool.watch()
+    _leave_out_when_each_was_made()
     if settings.METRICS_PORT:
         start_http_server(settings.METRICS_PORT, registry=_registry())
 

@@ -6,14 +6,19 @@ from pathlib import Path
 
 import yaml
 
+from .grafana.model import render
+from .grafana.pages import DASHBOARDS
 from .prometheus import slos
 
 HERE = Path(__file__).resolve().parent
-_MADE_BY = "# Made by `python -m deploy` from {source}; a test compares them.\n"
+_HEAD = "# Made from deploy/prometheus/slos.py by `python -m deploy`; a test compares them.\n"
 
 
 def files() -> dict[Path, str]:
     """Return the text of every rendered file."""
-    rules = yaml.safe_dump(slos.rules(), sort_keys=False, width=100)
-    head = _MADE_BY.format(source="deploy/prometheus/slos.py")
-    return {HERE / "prometheus" / "rules" / slos.RULES: head + rules}
+    rules = _HEAD + yaml.safe_dump(slos.rules(), sort_keys=False, width=100)
+    dashboards = HERE / "grafana" / "dashboards"
+    return {HERE / "prometheus" / "rules" / slos.RULES: rules} | {
+        dashboards / f"{dashboard.title.lower()}.json": render(dashboard)
+        for dashboard in DASHBOARDS
+    }

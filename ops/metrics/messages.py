@@ -20,8 +20,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM {table} WHERE {waits} LIMIT %(most)s) 
 _OUTBOX_FAILED = "SELECT count(*) FROM notification_outbox WHERE status = 'FAILED'"
 
 _DEAD_LETTERS = """
-SELECT "group", count(*), extract(epoch FROM now() - max(created_at))
-  FROM dead_letters GROUP BY "group"
+SELECT "group", count(*) FROM dead_letters GROUP BY "group"
 """
 
 _SET_ASIDE = """
@@ -53,7 +52,6 @@ def events_that_failed() -> Iterable[Row]:
 @source(
     labels=("group",),
     dead_letters="Records that a group could not apply",
-    dead_letters_latest_age_seconds="How long ago the last of them was set aside",
 )
 def dead_letters() -> Iterable[Row]:
     """All of them: a group stops after ten in a row."""

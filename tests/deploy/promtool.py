@@ -11,11 +11,15 @@ HOUSE = Path(__file__).resolve().parents[2]
 _SKIPPED = 77
 
 
-def promtool(*arguments: str | Path) -> str:
-    """Run promtool and return what it printed; without it the test is skipped."""
+def promtool(*arguments: str | Path, given: str = "") -> str:
+    """Run promtool, give it a text to read, and return what it printed.
+
+    The test fails if promtool does, and is skipped where there is none.
+    """
     ran = subprocess.run(
         [HOUSE / ".ci/promtool", *arguments],
         cwd=HOUSE,
+        input=given,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -9,8 +9,11 @@ from typing import Any
 import yaml
 
 from deploy.rendered import HERE
+from ops.metrics.manual import catalogue
 
 FOLDER = HERE / "prometheus" / "rules"
+_OF_PROMETHEUS = {"up": {"job", "instance"}}
+_OF_A_SCRAPE = {"job", "instance"}
 
 
 def all_rules() -> Iterator[dict[str, Any]]:
@@ -26,3 +29,15 @@ def alerts() -> dict[str, dict[str, Any]]:
     found = [rule for rule in all_rules() if "alert" in rule]
     assert len({rule["alert"] for rule in found}) == len(found)
     return {rule["alert"]: rule for rule in found}
+
+
+@functools.cache
+def shown() -> dict[str, set[str]]:
+    """Return the labels of every series that a process shows, or that a rule records."""
+    series = {
+        name: {*metric.labels, *_OF_A_SCRAPE, *({"le"} if name.endswith("_bucket") else ())}
+        for metric in catalogue()
+        for name in metric.series
+    }
+    recorded = {rule["record"]: set(rule["labels"]) for rule in all_rules() if "record" in rule}
+    return series | recorded | _OF_PROMETHEUS

@@ -8,27 +8,15 @@ from typing import Any
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from deploy import rendered
 from deploy.prometheus.slos import API
 from ops.metrics.manual import catalogue
+from ops.metrics.state import State
 from tests.deploy.promql import grouped, selected
 from tests.deploy.promtool import HOUSE, promtool
-from tests.deploy.rules import FOLDER, alerts, all_rules
-
-_OF_PROMETHEUS = {"up": {"job", "instance"}}
-_OF_A_SCRAPE = {"job", "instance"}
-
-
-def shown() -> dict[str, set[str]]:
-    """The labels of every series that a process shows, or that a rule records."""
-    series = {
-        name: {*metric.labels, *_OF_A_SCRAPE, *({"le"} if name.endswith("_bucket") else ())}
-        for metric in catalogue()
-        for name in metric.series
-    }
-    recorded = {rule["record"]: set(rule["labels"]) for rule in all_rules() if "record" in rule}
-    return series | recorded | _OF_PROMETHEUS
+from tests.deploy.rules import FOLDER, alerts, all_rules, shown
 
 
 @pytest.mark.parametrize("path", rendered.files(), ids=lambda path: path.name)
@@ -102,6 +90,15 @@ def routes(resolver: URLResolver, prefix: str = "") -> list[tuple[str, str]]:
         else:
             found += routes(pattern, path)
     return found
+
+
+def test_what_is_shown_is_named_as_prometheus_wants_it() -> None:
+    catalogue()  # loads all there is
+    state = CollectorRegistry()
+    state.register(State())
+
+    text = (generate_latest(REGISTRY) + generate_latest(state)).decode()
+    assert promtool("check", "metrics", given=text) == ""
 
 
 def test_prometheus_takes_its_configuration() -> None:

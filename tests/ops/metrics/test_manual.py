@@ -94,8 +94,7 @@ def name(metric: Shown) -> str:
 
 def typed(text: str) -> set[str]:
     """The names of what a process shows."""
-    names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
-    return {one for one in names if not one.endswith("_created")}
+    return {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
 
 
 class Process:
