@@ -166,7 +166,7 @@ def adopt(
         settlement = _owed(row, wallet, at) or _owed_anew(row, wallet, at)
         if settlement is None:
             raise _what_first(row, wallet)
-        row.withheld_nano = _withheld(settlement, row.sent_nano) or 0
+        row.withheld_nano = withheld(settlement, row.sent_nano) or 0
     row.settlement = settlement
     _count(row, wallet)
     if settlement is not None:
@@ -289,7 +289,7 @@ def _owed(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settlement | 
     there = [one for one in _fitting(row, wallet) if _goes_to(one, at) == row.destination]
     if not there:
         return None
-    settlement = min(there, key=lambda one: _withheld(one, row.sent_nano) or 0)
+    settlement = min(there, key=lambda one: withheld(one, row.sent_nano) or 0)
     if settlement.chain_transactions.filter(state__in=TonTransaction.LIVE).exists():
         raise MayStillLand(settlement_id=settlement.pk)
     return settlement
@@ -298,16 +298,16 @@ def _owed(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settlement | 
 def _fitting(row: TonTransaction, wallet: Wallet) -> list[Settlement]:
     """Lock and return the wallet's open settlements that may have sent such an amount."""
     owed = Settlement.objects.open().select_for_update(no_key=True).filter(wallet=wallet)
-    return [one for one in owed.order_by("created_at") if _withheld(one, row.sent_nano) is not None]
+    return [one for one in owed.order_by("created_at") if withheld(one, row.sent_nano) is not None]
 
 
-def _withheld(settlement: Settlement, sent_nano: int) -> int | None:
+def withheld(settlement: Settlement, sent_nano: int) -> int | None:
     """Return what a settlement that sent so much kept for its fee; None if it cannot have."""
     if settlement.kind == _K.COMMISSION_SWEEP:  # sends what the wallet has
         return 0
-    withheld = settlement.amount_nano - sent_nano
+    kept = settlement.amount_nano - sent_nano
     most = MOST_QUOTED_NANO if settlement.kind in REFUNDS else 0
-    return withheld if 0 <= withheld <= most else None
+    return kept if 0 <= kept <= most else None
 
 
 def _goes_to(settlement: Settlement, at: dt.datetime) -> str:

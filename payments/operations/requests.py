@@ -190,8 +190,12 @@ def _parse(name: str, payload: Mapping[str, Any]) -> tuple[Operation, Payload]:
     except KeyError as unknown:
         raise UnknownOperation(problem=name) from unknown
     except ValidationError as invalid:
-        wrong = ", ".join(str(error["loc"][0]) for error in invalid.errors() if error["loc"])
-        raise UnknownOperation(problem=f"{name}: {wrong}") from invalid
+        wrong = [
+            str(error["loc"][0])
+            for error in invalid.errors()
+            if error["loc"] and error["type"] != "default_factory_not_called"
+        ]
+        raise UnknownOperation(problem=f"{name}: {', '.join(wrong)}") from invalid
 
 
 def _check(actor: Actor, permission: str) -> int:

@@ -9,19 +9,21 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field, field_validator
 
-from accounts.services import MAX_COMMENT_BYTES, CommentTooLong
+from accounts.selectors import PAYOUT_ADDRESS, stored_destination
+from accounts.services import MAX_COMMENT_BYTES, CommentTooLong, mask_address
 from advertmarket.actors import Actor
 from advertmarket.db import release_connection
 from advertmarket.errors import Code, DomainError
 from payments.books import ledger
 from payments.books.chart import PerDeal
 from payments.books.ledger import Line
+from payments.chain.adoption import withheld
 from payments.escrows import lock_escrow
 from payments.models import Escrow, Journal, Settlement, TonTransaction, Wallet
 from payments.sending import settlements
 from payments.sending.receipts import receipt_of
 from payments.sending.settlements import NoSuchSettlement
-from payments.sending.transfers import REFUNDS
+from payments.sending.transfers import REFUND_FIELD, REFUNDS
 from payments.ton import client
 from payments.ton.schema import ChainTransaction, WalletState
 from payments.wallets import TREASURY, refuse_own
@@ -63,6 +65,21 @@ class AHeldSettlement(ASettlement):
     """A held transfer, and why it was held when the operator looked."""
 
     held_for: str = Field(max_length=300)
+
+
+def _address_given(seen: dict[str, Any]) -> str:
+    settlement = Settlement.objects.filter(pk=seen["settlement_id"]).first()
+    return _payees_address(settlement) if settlement else ""
+
+
+class AStuckSettlement(ASettlement):
+    """One that will not reach its payee, and what it waited for when the operator looked.
+
+    `payee_address` (masked) is what its payee had given when it was asked for.
+    """
+
+    waiting_for: str = Field(max_length=300)
+    payee_address: str = Field(max_length=20, default_factory=_address_given)
 
 
 class ATopUp(ASettlement):
@@ -210,10 +227,10 @@ def _see_wallet(payload: ASettlement) -> WalletState | None:
 
 
 @operation(
-    "settlement.cancel_into_refund", ASettlement, four_eyes=FourEyes.ALWAYS, look=_see_wallet
+    "settlement.cancel_into_refund", AStuckSettlement, four_eyes=FourEyes.ALWAYS, look=_see_wallet
 )
 def cancel_into_refund(
-    payload: ASettlement,
+    payload: AStuckSettlement,
     *,
     evidence: WalletState | None,
     reason: str,
@@ -223,7 +240,8 @@ def cancel_into_refund(
     """Give the money of a payout that cannot be paid back to the advertiser, commission and all.
 
     Raises:
-        NotAsItStands: no payout, or it may be on its way; or a refund of the deal is under way.
+        NotAsItStands: no payout, or it may be on its way; it waits for something else by now, or
+            its payee has given another address; or a refund of the deal is under way.
     """
     escrow = _lock_escrow(payload)
     settlement = _lock_unsent(payload, evidence)
@@ -268,9 +286,9 @@ def extend_unclaimed(
     settlement.save(update_fields=["unclaimed_since_at", "reminded_day"])
 
 
-@operation("settlement.write_off", ASettlement, four_eyes=FourEyes.ALWAYS, look=_see_wallet)
+@operation("settlement.write_off", AStuckSettlement, four_eyes=FourEyes.ALWAYS, look=_see_wallet)
 def write_off(
-    payload: ASettlement,
+    payload: AStuckSettlement,
     *,
     evidence: WalletState | None,
     reason: str,
@@ -280,7 +298,8 @@ def write_off(
     """Give up a refund that nobody can receive; the money stays the platform's, visibly.
 
     Raises:
-        NotAsItStands: it may be on its way, or it is a payout (which is refunded instead).
+        NotAsItStands: it may be on its way, or it is a payout (which is refunded instead); it waits
+            for something else by now, or its payee has given another address.
     """
     _lock_escrow(payload)
     settlement = _lock_unsent(payload, evidence)
@@ -322,13 +341,37 @@ def _lock_standing(payload: ASettlement) -> Settlement:
     return settlement
 
 
-def _lock_unsent(payload: ASettlement, evidence: WalletState | None) -> Settlement:
+def _lock_unsent(payload: AStuckSettlement, evidence: WalletState | None) -> Settlement:
     """Lock one of which nothing has left, not even unbooked: its account may be emptied.
 
-    The reader books what landed from that account, and must never find it empty.
+    The reader books what landed from that account, and must never find it empty. What a frozen
+    wallet sent before a restore waits to be adopted, perhaps for this very decision.
     """
     settlement = _lock_standing(payload)
-    if evidence is None or evidence.seqno != settlement.wallet.expected_seqno:
+    if settlement.waiting_for != payload.waiting_for:
+        problem = _("it waits for something else by now")
+        raise NotAsItStands(state=settlement.state, problem=problem)
+    if _payees_address(settlement) != payload.payee_address:
+        problem = _("its payee has given another address")
+        raise NotAsItStands(state=settlement.state, problem=problem)
+    wallet = settlement.wallet
+    foreign = wallet.chain_transactions.filter(state=TonTransaction.State.FOREIGN)
+    unadopted = list(foreign) if wallet.frozen_at else []
+    if evidence is None or evidence.seqno != wallet.expected_seqno + len(unadopted):
         problem = _("its wallet sent something that is not booked")
         raise NotAsItStands(state=settlement.state, problem=problem)
+    if any(withheld(settlement, row.sent_nano) is not None for row in unadopted):
+        problem = _("what its wallet sent may be this: adopt that first")
+        raise NotAsItStands(state=settlement.state, problem=problem)
     return settlement
+
+
+def _payees_address(settlement: Settlement) -> str:
+    """Return, masked, where the payee wants it, from now on or later; nothing if nobody said."""
+    user_id, field = settlement.payee_id, PAYOUT_ADDRESS
+    if settlement.kind in REFUNDS:
+        escrow = Escrow.objects.filter(reference=settlement.reference).first()
+        user_id = escrow.refund_user_id if escrow else None
+        field = REFUND_FIELD.format(reference=settlement.reference)
+    given = stored_destination(user_id=user_id, field=field) if user_id else None
+    return mask_address(given.address) if given else ""

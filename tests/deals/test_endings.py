@@ -326,7 +326,11 @@ def test_an_unclaimed_payout_that_operators_give_back_ends_the_deal_refunded(
 
     ask(
         "settlement.cancel_into_refund",
-        {"settlement_id": str(payout.pk), "nano": payout.amount_nano},
+        {
+            "settlement_id": str(payout.pk),
+            "nano": payout.amount_nano,
+            "waiting_for": payout.waiting_for,
+        },
     )
     assert live_market.status(deal_id) == "DELIVERY_VERIFIED"
     live_market.settle()

@@ -50,6 +50,7 @@ from tests.payments.backups import (
 from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
 from tests.payments.lines import before, line_of
+from tests.payments.operations.desk import Desk
 from tests.payments.threads import Meanwhile
 
 pytestmark = pytest.mark.thorough
@@ -638,6 +639,31 @@ def test_what_a_lost_deal_paid_is_left_to_people(bank: Bank, backups: Backups) -
 
     with nothing_changes(adoption.DealLost):
         adopt(bank, row)
+
+
+def test_a_payout_that_operators_gave_back_is_given_back_again_and_adopted(
+    bank: Bank, backups: Backups
+) -> None:
+    desk = Desk(bank)
+    reference = bank.funded_escrow()
+    payout = desk.unclaimed(reference)
+    backups.take()
+    desk.on("settlement.cancel_into_refund", payout)
+    bank.settle()
+    backups.restore()
+    after_restore()
+    bank.read()
+    [row] = foreign()
+    with nothing_changes(adoption.OwesOtherwise):
+        adopt(bank, row)
+
+    desk.on("settlement.cancel_into_refund", payout)
+    adopt(bank, row)
+
+    assert settlement(reference, Settlement.Kind.REFUND).state == Settlement.State.CONFIRMED
+    assert settlement(reference).state == Settlement.State.CANCELLED
+    assert len(bank.advertiser_received()) == 1
+    assert_whole(bank)
 
 
 @pytest.mark.leaves_findings

@@ -28,7 +28,7 @@ from sandbox.process import LOOPBACK
 from tests.database import Clone
 from tests.hanging import black_hole, database_at
 from tests.payments.bank import PRICE_NANO, Bank
-from tests.payments.operations.desk import hire
+from tests.payments.operations.desk import about, hire
 from tests.payments.server import Server
 from tests.redis_elsewhere import state_at
 
@@ -266,11 +266,10 @@ def test_money_that_waits_is_listed_oldest_first_with_what_it_waits_for(
 
 
 def act(operator: int, name: str, settlement: Settlement) -> None:
-    payload = {"settlement_id": str(settlement.pk), "nano": settlement.amount_nano}
     with transaction.atomic():
         requests.ask(
             name=name,
-            payload=payload,
+            payload=about(settlement, name),
             reason="a test",
             actor=Actor.operator(operator),
             at=timezone.now(),

@@ -529,7 +529,11 @@ class Money(RuleBasedStateMachine):
         if settlement is None:
             return
         extra = {"address": self.world.address()} if operation == "change_destination" else {}
-        seen = {"held_for": settlement.waiting_for} if operation == "release" else {}
+        seen = {
+            "release": {"held_for": settlement.waiting_for},
+            "cancel_into_refund": {"waiting_for": settlement.waiting_for},
+            "write_off": {"waiting_for": settlement.waiting_for},
+        }.get(operation, {})
         done = self._ask(
             f"settlement.{operation}",
             agree=agree,

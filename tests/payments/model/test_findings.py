@@ -17,7 +17,7 @@ from payments.books.chart import DUST_WRITEOFF, PerDeal
 from payments.models import CommissionTier, Escrow, Journal, Settlement
 from payments.operations.books import AJournal, NotReversible, reverse
 from payments.operations.registry import Payload
-from payments.operations.settlements import ASettlement, cancel_into_refund, write_off
+from payments.operations.settlements import AStuckSettlement, cancel_into_refund, write_off
 from payments.operations.tiers import Tier, Tiers, set_tiers
 from payments.sending.executor import Executor
 from payments.ton.schema import WalletState
@@ -39,8 +39,13 @@ def seen(bank: Bank, reference: UUID) -> WalletState:
     return bank.client.wallet_state(bank.wallet(reference).address)
 
 
-def of(settlement: Settlement) -> ASettlement:
-    return ASettlement(settlement_id=settlement.pk, nano=settlement.amount_nano)
+def of(settlement: Settlement) -> AStuckSettlement:
+    settlement.refresh_from_db()
+    return AStuckSettlement(
+        settlement_id=settlement.pk,
+        nano=settlement.amount_nano,
+        waiting_for=settlement.waiting_for,
+    )
 
 
 def last_write_off() -> AJournal:

@@ -40,6 +40,7 @@ from tests.payments.contracts import deploy_refuser
 PASSWORD = "correct horse battery staple"
 ADVERTISER_ID = 77
 REASON = "the payee wrote to support"
+GIVES_UP = ("settlement.cancel_into_refund", "settlement.write_off")
 
 
 def hire(name: str, *permissions: str, superuser: bool = False) -> int:
@@ -103,7 +104,7 @@ class Desk:
 
     def on(self, name: str, settlement: Settlement, **more: Any) -> OperatorRequest:
         """Do something about a settlement, as it is stored."""
-        return self.do(name, **about(settlement), **more)
+        return self.do(name, **about(settlement, name), **more)
 
     # --- states that wait for an operator -----------------------------------------------------
 
@@ -161,9 +162,13 @@ class Desk:
         return balance(PLATFORM_TREASURY)
 
 
-def about(settlement: Settlement) -> dict[str, Any]:
-    """What the payload says of a settlement."""
-    return {"settlement_id": str(settlement.pk), "nano": settlement.amount_nano}
+def about(settlement: Settlement, name: str = "") -> dict[str, Any]:
+    """What the payload of this operation says of a settlement, as it is stored."""
+    said = {"settlement_id": str(settlement.pk), "nano": settlement.amount_nano}
+    if name in GIVES_UP:
+        stored = Settlement.objects.get(pk=settlement.pk)
+        return {**said, "waiting_for": stored.waiting_for}
+    return said
 
 
 def treasury() -> Wallet:

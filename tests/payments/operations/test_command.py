@@ -52,7 +52,7 @@ def test_what_needs_two_is_listed_and_approved(
     desk: Desk, bank: Bank, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settlement = desk.stuck_refund()
-    ask("settlement.write_off", about(settlement))
+    ask("settlement.write_off", about(settlement, "settlement.write_off"))
     request = OperatorRequest.objects.get()
     capsys.readouterr()
 
@@ -69,7 +69,7 @@ def test_what_needs_two_is_listed_and_approved(
 
 
 def test_what_another_asked_for_is_rejected(desk: Desk, bank: Bank) -> None:
-    ask("settlement.write_off", about(desk.stuck_refund()))
+    ask("settlement.write_off", about(desk.stuck_refund(), "settlement.write_off"))
     request = OperatorRequest.objects.get()
 
     operate("reject", str(request.pk), "--operator", "boris")

@@ -35,7 +35,7 @@ BEFORE_THE_WAIT = line_of(Executor._finish, "self._wait(pk, wait)")
 def test_a_request_is_carried_out_once_however_many_approve(desk: Desk, bank: Bank) -> None:
     third = hire("third", "approve_money")
     settlement = desk.stuck_refund()
-    request = desk.ask("settlement.write_off", **about(settlement))
+    request = desk.ask("settlement.write_off", **about(settlement, "settlement.write_off"))
 
     runs = together(*[lambda by=by: desk.approve(request, by=by) for by in (desk.boris, third)])
 
@@ -47,7 +47,7 @@ def test_a_request_is_carried_out_once_however_many_approve(desk: Desk, bank: Ba
 def test_an_approval_that_waited_for_a_rejection_does_nothing(desk: Desk, bank: Bank) -> None:
     third = hire("third", "approve_money")
     settlement = desk.stuck_refund()
-    request = desk.ask("settlement.write_off", **about(settlement))
+    request = desk.ask("settlement.write_off", **about(settlement, "settlement.write_off"))
 
     approving = Meanwhile(lambda: desk.approve(request, by=third))
     with before(line_of(requests.reject, "request.save()"), approving):
@@ -226,7 +226,8 @@ def test_what_was_signed_while_the_operator_asked_is_paid(
 def test_an_operator_who_waits_for_the_signature_is_refused(desk: Desk, bank: Bank) -> None:
     """The executor has the wallet: what it stores meanwhile, the operator sees."""
     reference = bank.payout_due()
-    request = desk.ask("settlement.cancel_into_refund", **about(bank.settlement(reference)))
+    name = "settlement.cancel_into_refund"
+    request = desk.ask(name, **about(bank.settlement(reference), name))
 
     giving_back = Meanwhile(lambda: desk.approve(request))
     with before(line_of(Executor._store_attempt, "TonTransaction.objects.create("), giving_back):

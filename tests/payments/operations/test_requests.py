@@ -224,7 +224,7 @@ def test_a_request_that_was_changed_is_not_carried_out(desk: Desk) -> None:
 def test_a_request_for_another_operation_is_not_carried_out(desk: Desk) -> None:
     settlement = desk.stuck_refund()
     request = desk.ask("settlement.confirm", **about(settlement))
-    OperatorRequest.objects.update(action="settlement.write_off")
+    OperatorRequest.objects.update(action="settlement.retry")
 
     with nothing_changes(), pytest.raises(RequestNotOpen):
         desk.approve(request)

@@ -31,7 +31,13 @@ from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_burner, deploy_refuser
 from tests.payments.lines import before, line_of
-from tests.payments.operations.desk import Desk, nothing_changes, treasury
+from tests.payments.operations.desk import (
+    GIVES_UP,
+    Desk,
+    about,
+    nothing_changes,
+    treasury,
+)
 from tests.payments.threads import elsewhere
 
 pytestmark = pytest.mark.thorough
@@ -199,6 +205,8 @@ def test_another_amount_than_the_operator_saw_is_refused(
     ("name", "more"), [*ON_ITS_WAY, ("settlement.confirm", {})], ids=lambda one: str(one)[:40]
 )
 def test_what_is_not_there_is_refused(desk: Desk, name: str, more: dict[str, Any]) -> None:
+    if name in GIVES_UP:
+        more = {"waiting_for": ""}
     with nothing_changes(but=ASKED), pytest.raises(NoSuchSettlement):
         desk.do(name, settlement_id=str(uuid4()), nano=1, **more)
 
@@ -420,6 +428,14 @@ def test_the_platforms_money_is_not_cancelled_into_a_refund(
 def test_what_the_chain_has_and_the_books_do_not_is_not_given_back(desk: Desk, bank: Bank) -> None:
     """As after a restore: the payout left, and the database knows nothing of it yet."""
     reference = bank.payout_due()
+    sign_behind_our_back(bank, reference)
+    assert bank.owner_has() == OWNER_SHARE_NANO
+
+    assert refuses(desk, "settlement.cancel_into_refund", bank.settlement(reference))
+
+
+def sign_behind_our_back(bank: Bank, reference: UUID) -> None:
+    """A payout lands of which the database knows nothing."""
     signed = bank.signer.sign_transfer(
         subwallet=bank.wallet(reference).subwallet,
         seqno=0,
@@ -432,9 +448,47 @@ def test_what_the_chain_has_and_the_books_do_not_is_not_given_back(desk: Desk, b
     )
     assert bank.client.send(base64.b64encode(signed.boc).decode()) == "ok"
     bank.chain.mine(2)
-    assert bank.owner_has() == OWNER_SHARE_NANO
+
+
+@pytest.mark.leaves_findings
+def test_what_may_be_the_payout_itself_is_adopted_and_not_given_back(
+    desk: Desk, bank: Bank
+) -> None:
+    reference = bank.payout_due()
+    sign_behind_our_back(bank, reference)
+    bank.read()
+    assert TonTransaction.objects.get(state="FOREIGN").sent_nano == OWNER_SHARE_NANO
 
     assert refuses(desk, "settlement.cancel_into_refund", bank.settlement(reference))
+
+
+def test_a_payout_whose_owner_says_where_to_meanwhile_is_not_given_back(
+    desk: Desk, bank: Bank
+) -> None:
+    payout = desk.unclaimed(bank.funded_escrow())
+    name = "settlement.cancel_into_refund"
+    request = desk.ask(name, **about(payout, name))
+    bank.set_payout_address()
+
+    with nothing_changes(), pytest.raises(NotAsItStands):
+        desk.approve(request)
+
+    bank.settle()
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+
+
+@pytest.mark.parametrize("name", GIVES_UP)
+def test_what_waits_for_something_else_by_now_is_not_given_up(
+    desk: Desk, bank: Bank, name: str
+) -> None:
+    settlement = desk.unclaimed(bank.funded_escrow())
+    request = desk.ask(name, **about(settlement, name))
+    desk.on("settlement.hold", settlement)
+
+    with nothing_changes(), pytest.raises(NotAsItStands):
+        desk.approve(request)
+
+    assert stored(settlement).state == S.HELD
 
 
 # --- unclaimed ------------------------------------------------------------------------------------
