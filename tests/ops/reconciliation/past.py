@@ -48,12 +48,12 @@ INSERT INTO escrows (reference, wallet_id, state, price_nano, funded_nano, payme
 SELECT reference, subwallet, 'RELEASED', %(price)s, %(price)s, at, at, at, at FROM past;
 INSERT INTO settlements (id, kind, state, reference, wallet_id, payee_id, destination, comment,
                          amount_nano, waiting_for, attempts, attempts_allowed, due_at, created_at,
-                         state_since_at, confirmed_at)
+                         state_since_at, payable_since_at, confirmed_at)
 SELECT payout, 'PAYOUT', 'CONFIRMED', reference, subwallet, 1, '0:1', '', %(share)s, '', 1, 5,
-       at, at, at, at FROM past
+       at, at, at, at, at FROM past
 UNION ALL
 SELECT sweep, 'COMMISSION_SWEEP', 'CONFIRMED', reference, subwallet, NULL,
-       '0:' || repeat('f', 64), '', %(swept)s, '', 1, 5, at, at, at, at FROM past;
+       '0:' || repeat('f', 64), '', %(swept)s, '', 1, 5, at, at, at, at, at FROM past;
 """
 
 _CHAIN = """

@@ -20,6 +20,8 @@ from advertmarket.state import redis_state
 from advertmarket.telegram.models import OutgoingMessage, Update
 from advertmarket.telegram.outgoing import say
 from ops.management.commands import status
+from ops.models import ReconciliationRun
+from ops.reconciliation import reconcile
 from payments.models import Settlement, Wallet
 from payments.operations import requests
 from payments.sending import pause
@@ -72,6 +74,8 @@ def test_when_all_is_well_nothing_needs_a_person(
     bot_api: Server,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    reconcile(ReconciliationRun.Kind.INCREMENTAL, asked_by=SYSTEM)
+
     code, output = look(capsys)
 
     assert output.splitlines()[0].endswith(" UTC: nothing needs a person")
