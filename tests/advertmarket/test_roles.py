@@ -11,6 +11,8 @@ import pytest
 
 from tests.environment import VARIABLES
 
+pytestmark = pytest.mark.thorough
+
 HOUSE = Path(__file__).parents[2]
 MNEMONIC = VARIABLES["TON_WALLET_MNEMONIC"]
 SHARED = {

@@ -18,6 +18,8 @@ from tests.advertmarket.messaging.harness import statuses, working
 from tests.notifications.life import OLEG, begin, heard
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.usefixtures("committed_db")
 def test_a_notice_whose_record_was_lost_is_made_once(

@@ -142,6 +142,7 @@ def test_a_message_that_never_lands_is_signed_anew_with_the_same_seqno(bank: Ban
     assert set(seqnos.values_list("seqno", flat=True)) == {0}
 
 
+@pytest.mark.thorough
 def test_a_storm_of_429_delays_and_pays_once(bank: Bank) -> None:
     reference = bank.payout_due()
     bank.chain.rate_limited("*", times=2)

@@ -342,6 +342,7 @@ def test_while_the_reader_is_down_no_attempt_is_given_up(bank: Bank) -> None:
     assert bank.attempts(reference) == ["CONFIRMED"]
 
 
+@pytest.mark.thorough
 def test_a_node_that_lags_behind_our_own_transfer_is_not_believed(bank: Bank) -> None:
     """It still says seqno 0: a second debt of this wallet waits for one that knows better."""
     reference = bank.payout_due()

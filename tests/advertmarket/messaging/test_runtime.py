@@ -45,7 +45,7 @@ from tests.advertmarket.messaging.harness import (
 )
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.thorough]
 
 
 def told(topic: Topic, deal_ids: list[uuid.UUID], count: int) -> None:

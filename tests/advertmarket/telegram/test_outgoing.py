@@ -219,6 +219,7 @@ def test_several_workers_send_each_message_once(telegram: Telegram, clock: Clock
     assert set(OutgoingMessage.objects.values_list("state", "attempts")) == {("SENT", 1)}
 
 
+@pytest.mark.thorough
 def test_messages_are_kept_for_30_days_and_those_about_money_that_were_not_sent_for_90(
     telegram: Telegram, clock: Clock
 ) -> None:

@@ -92,6 +92,7 @@ def test_redis_keeps_what_it_acknowledged_over_a_crash(durable: Services) -> Non
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
+@pytest.mark.thorough
 def test_the_broker_comes_back_on_its_port_and_delivers(durable: Services) -> None:
     durable.kill("kafka")
     durable.restart("kafka")
