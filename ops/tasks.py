@@ -54,6 +54,8 @@ def _reconcile(kind: ReconciliationRun.Kind) -> None:
     for result in run.results.exclude(passed=True):
         said = result.error or f"{result.found} found, such as {result.rows[0]}"
         logger.error("check %s %s: %s", result.number, result.name, said)
+
+
 @shared_task(name="ops.tasks.tick", ignore_result=True)
 def tick() -> None:
     """Say that the default queue is worked on."""

@@ -244,12 +244,10 @@ class Executor:
         """Whether what must stay with us does: no limit holds it, so the signer's own key says."""
         if settlement.kind not in BETWEEN_OWN_WALLETS:
             return True
-        to = TREASURY
-        if settlement.kind == Settlement.Kind.GAS_TOPUP:
-            to = Wallet.objects.values_list("subwallet", flat=True).get(
-                reference=settlement.reference
-            )
-        return address == subwallet_address(self._signer.public_key, to)
+        to = Wallet.objects.filter(address=address).first()
+        return to is not None and address == subwallet_address(
+            self._signer.public_key, to.subwallet
+        )
 
     def _store_attempt(
         self,
