@@ -19,7 +19,7 @@ from payments.chain import reader
 from payments.models import ChainCursor, Deposit, Escrow, Journal, Settlement
 from payments.operations.books import AJournal, NotReversible, reverse
 from payments.operations.registry import Payload
-from payments.operations.settlements import ASettlement, write_off
+from payments.operations.settlements import AStuckSettlement, write_off
 from payments.ton.client import TonClient
 from payments.ton.schema import Shown
 from tests.payments.bank import ACTOR, PRICE_NANO, Bank
@@ -251,7 +251,9 @@ def test_what_a_waiting_sweep_took_along_is_not_owed_again(bank: Bank) -> None:
     late = bank.settlement(reference, BACK)
     _do(
         write_off,
-        ASettlement(settlement_id=late.pk, nano=late.amount_nano),
+        AStuckSettlement(
+            settlement_id=late.pk, nano=late.amount_nano, waiting_for=late.waiting_for
+        ),
         evidence=bank.api.wallet_state(bank.wallet(reference).address),
     )
     bank.settle()
