@@ -9,19 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 
 from sandbox.process import LOOPBACK
 
 
 @contextmanager
 def database_at(port: int) -> Iterator[None]:
-    """Let new connections to the database go to another port."""
+    """Let new connections to the database go to another port, and none of them stay in the pool."""
     database = connections.settings["default"]
     before, database["PORT"] = database["PORT"], port
     try:
         yield
     finally:
         database["PORT"] = before
+        wrapper = connections["default"]
+        assert isinstance(wrapper, DatabaseWrapper)
+        if wrapper.connection is None:
+            wrapper.close_pool()
 
 
 @contextmanager
