@@ -34,8 +34,8 @@ app = Celery("advertmarket", task_cls=CorrelatedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-DEFAULT_QUEUE: str = app.conf.task_default_queue
-"""The queue of the money that needs no signature, and of the outbox."""
+DEFAULT_QUEUE = "celery"
+"""Celery's own name for the queue of the money that needs no signature, and of the outbox."""
 
 SIGNER_QUEUE = "signer"
 """The queue of the only processes that hold the mnemonic."""
