@@ -205,7 +205,7 @@ def resume(
     hold_name(_NAME)
     try:
         found, flag = _look(), _flag()
-        last = _note_outside(found, at)
+        last = _note_outside(found, at, patience=_ON_ITS_WAY)
     except _UNREADABLE as away:
         raise PauseNotReadable from away
     if problem := _epoch_problem(PauseEpoch.objects.first(), found):
