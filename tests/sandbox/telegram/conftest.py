@@ -122,8 +122,8 @@ class _WebhookHandler(BaseHTTPRequestHandler):
         if self.server.retry_after:
             self.send_header("Retry-After", self.server.retry_after)
         self.send_header("Content-Length", "0")
+        self.server.received.put(update)  # before the answer, which lets the chat's next one come
         self.end_headers()
-        self.server.received.put(update)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing."""
