@@ -199,7 +199,8 @@ def resume(
         ReasonMissing: nobody would know why.
         PauseNotReadable: Redis is away; nothing was changed.
         EpochDoesNotStand: the epoch must be confirmed first.
-        NotPaused, PausedAnew: there is no such pause.
+        NotPaused, PausedAnew: there is no such pause, or another resume is on its way to Redis
+            (if it never arrives, `watch_pause` says so after 10 s, and one may ask again).
     """
     why = stated(reason)
     hold_name(_NAME)
