@@ -400,6 +400,15 @@ def _write(folder: Path, alert: str, tests: list[dict[str, Any]]) -> Path:
 
 
 def _file(rules: list[Path], tests: list[dict[str, Any]], every: int) -> dict[str, Any]:
-    """A file of tests of these rules, which are evaluated every so many minutes."""
-    names = list(map(str, rules))
-    return {"rule_files": names, "evaluation_interval": f"{every}m", "tests": tests}
+    """A file of tests of these rules, which are evaluated every so many minutes.
+
+    Without an order of its own promtool takes the groups at random, so that an alert may look
+    before what it looks at is recorded.
+    """
+    order = [group["name"] for path in rules for group in yaml.safe_load(path.read_text())["groups"]]
+    return {
+        "rule_files": list(map(str, rules)),
+        "evaluation_interval": f"{every}m",
+        "group_eval_order": order,
+        "tests": tests,
+    }

@@ -128,7 +128,7 @@ def test_killed_between_writing_and_recording_it_is_told_once_more_at_most(
     telegram.fault("sendMessage", executes=executes, delay_ms=30_000, lost=True)
     watch = start_watch()
     fail_an_event()
-    wait_until(lambda: not telegram.state()["faults"], 60, "the call")
+    wait_until(lambda: not telegram.state()["faults"] and of_it(hook), 60, "both calls")
     if executes:
         wait_until(lambda: in_telegram(telegram), what="the message")
     watch.kill()
