@@ -8,7 +8,12 @@ from pathlib import Path
 _STATIC_ROOT = Path(__file__).parent.parent / "var" / "test-static"
 _STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns of a missing one
 
+PASSWORD = "correct horse battery staple"
+"""Every operator's."""
+
 VARIABLES = {
+    "OPERATOR_PASSWORD": PASSWORD,
+    "OPERATOR_PASSWORD_SECOND": PASSWORD,
     "STATIC_ROOT": str(_STATIC_ROOT),
     "DJANGO_SETTINGS_MODULE": "advertmarket.settings",
     "DJANGO_SECRET_KEY": "test-django-secret-key-of-more-than-32-bytes",

@@ -6,8 +6,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.db import transaction
 from django.utils import timezone
 
@@ -20,6 +18,7 @@ from deals.permissions import DealNotFound
 from payments.events import DepositConfirmed, DepositRejected, EscrowSettled
 from payments.models import ChainCursor, Deposit, Escrow, Settlement
 from payments.operations import requests
+from tests.operators import hire
 from tests.payments.threads import together
 
 from .market import (
@@ -228,10 +227,7 @@ def reject(deposit: Deposit) -> None:
 
 def operator(name: str) -> Actor:
     """Somebody who may ask for operations, and approve them."""
-    user = get_user_model().objects.create_user(name, password="long-enough-password")
-    codes = ["operate_money", "approve_money"]
-    user.user_permissions.set(Permission.objects.filter(codename__in=codes))
-    return Actor.operator(user.pk)
+    return Actor.operator(hire(name, "operate_money", "approve_money"))
 
 
 def ask(name: str, payload: dict[str, object]) -> None:

@@ -6,8 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.db import transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -20,6 +18,7 @@ from deals.operations import NotInEscrow
 from payments.models import OperatorRequest, Settlement
 from payments.operations import requests
 from payments.operations.requests import NotPermitted, UnknownOperation
+from tests.operators import hire
 
 from .market import PRICE_NANO, FundedMarket, nothing_changes
 
@@ -28,9 +27,7 @@ SPLIT: dict[str, Any] = {"decision": "SPLIT", "owner_bp": 4_000, "nano": PRICE_N
 
 def operator(name: str, *permissions: str) -> Actor:
     """A person of the back office who may do this."""
-    person = get_user_model().objects.create_user(name, password="long-enough-password")
-    person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return Actor.operator(person.pk)
+    return Actor.operator(hire(name, *permissions))
 
 
 def ask(deal_id: UUID, actor: Actor, changes: dict[str, object] | None = None) -> OperatorRequest:

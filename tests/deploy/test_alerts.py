@@ -405,10 +405,10 @@ def _file(rules: list[Path], tests: list[dict[str, Any]], every: int) -> dict[st
     Without an order of its own promtool takes the groups at random, so that an alert may look
     before what it looks at is recorded.
     """
-    order = [group["name"] for path in rules for group in yaml.safe_load(path.read_text())["groups"]]
+    groups = [group for path in rules for group in yaml.safe_load(path.read_text())["groups"]]
     return {
         "rule_files": list(map(str, rules)),
         "evaluation_interval": f"{every}m",
-        "group_eval_order": order,
+        "group_eval_order": [group["name"] for group in groups],
         "tests": tests,
     }

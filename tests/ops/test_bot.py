@@ -27,7 +27,7 @@ from sandbox.process import LOOPBACK, free_port
 from tests.bot_chat import BotChat
 from tests.database import Clone
 from tests.local_telegram import local_telegram
-from tests.payments.operations.desk import hire
+from tests.operators import hire
 from tests.redis_elsewhere import state_at
 
 OLGA, EVE = 4711, 4712

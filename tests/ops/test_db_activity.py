@@ -15,11 +15,11 @@ from django.db import connection, connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg import sql
 
-from accounts.models import Operator
 from advertmarket.audit.models import AuditEntry
 from ops.management.commands import db_activity
 from tests.database import Clone
 from tests.hanging import database_at
+from tests.operators import hire
 from tests.waiting import wait_until
 
 
@@ -116,13 +116,13 @@ def test_who_does_nothing_is_counted_only(
 
 
 def test_an_end_is_audited(holder: Somebody, capsys: pytest.CaptureFixture[str]) -> None:
-    olga = Operator.objects.create(username="olga")
+    olga = hire("olga", "operate_money")
 
     call_command("db_activity", terminate=holder.pid, operator="olga", reason="it holds all up")
 
     wait_until(lambda: not holder.is_there(), what="the connection ends")
-    entry = AuditEntry.objects.get()
-    assert (entry.actor_kind, entry.actor_id) == ("operator", str(olga.pk))
+    entry = AuditEntry.objects.get(action="database.terminated")
+    assert (entry.actor_kind, entry.actor_id) == ("operator", str(olga))
     assert (entry.action, entry.object_id) == ("database.terminated", str(holder.pid))
     assert entry.before == {"application": "advertmarket-worker", "state": "idle in transaction"}
     assert entry.reason == "it holds all up"
@@ -141,17 +141,17 @@ def test_an_end_is_audited(holder: Somebody, capsys: pytest.CaptureFixture[str])
 def test_without_a_name_and_a_reason_nobody_is_ended(
     holder: Somebody, options: dict[str, str], problem: str
 ) -> None:
-    Operator.objects.create(username="olga")
+    hire("olga", "operate_money")
 
     with pytest.raises(CommandError, match=problem):
         call_command("db_activity", terminate=holder.pid, **options)
 
     assert holder.is_there()
-    assert not AuditEntry.objects.exists()
+    assert not AuditEntry.objects.filter(action="database.terminated").exists()
 
 
 def test_who_is_not_of_this_database_is_not_ended(committed_db: Clone) -> None:
-    Operator.objects.create(username="olga")
+    hire("olga", "operate_money")
     other = Somebody(Clone("postgres"), "psql")
 
     for pid in (other.pid, connection_pid(), 1):
@@ -159,7 +159,7 @@ def test_who_is_not_of_this_database_is_not_ended(committed_db: Clone) -> None:
             call_command("db_activity", terminate=pid, operator="olga", reason="x")
 
     assert other.is_there()
-    assert not AuditEntry.objects.exists()
+    assert not AuditEntry.objects.filter(action="database.terminated").exists()
     other.connection.close()
 
 

@@ -10,7 +10,6 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.models import Operator
 from ops import checks
 from payments import tasks
 from payments.chain import adoption
@@ -18,6 +17,7 @@ from payments.models import TonTransaction, Wallet
 from payments.operations.wallets import AWallet, unfreeze
 from payments.ton import client
 from tests.database import Databases, pointed_to
+from tests.operators import hire
 from tests.payments.bank import ACTOR, Bank
 
 SKIP = 30
@@ -50,8 +50,8 @@ class Backups:
 def backups(databases: Databases, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backups]:
     """What was taken is dropped after the test; the database lived on in is then checked."""
     monkeypatch.setattr(client, "reading", lambda: bank.client)
-    Operator.objects.create(username="vera", is_active=True)
-    Operator.objects.create(username="igor", is_active=True)
+    hire("vera", "operate_money", "approve_money")
+    hire("igor", "approve_money")
     with ExitStack() as stack:
         yield Backups(databases, stack)
 

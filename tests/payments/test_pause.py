@@ -8,13 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from accounts.models import Operator
 from advertmarket.actors import Actor
 from advertmarket.audit.models import AuditEntry
 from advertmarket.reasons import ReasonMissing
@@ -31,6 +29,7 @@ from payments.sending.pause import (
 )
 from sandbox.process import LOOPBACK, free_port
 from tests.database import Clone
+from tests.operators import hire
 from tests.payments.threads import Meanwhile
 from tests.redis_elsewhere import state_at
 
@@ -170,9 +169,9 @@ def changes() -> list[tuple[bool, bool, str, str]]:
 
 
 def test_a_pause_stops_payouts_and_says_why_in_redis(confirmed: None) -> None:
-    operator = Operator.objects.create(username="olga")
+    operator = hire("olga")
 
-    stop(Actor.operator(operator.pk))
+    stop(Actor.operator(operator))
 
     assert pause.pause_reason() == "system:pause_payouts is set"
     assert redis_state().get(pause.PAUSE_KEY) == "2026-11-28 03:14:15 UTC, olga: a leak"
@@ -195,8 +194,8 @@ def test_a_pause_and_its_end_are_audited_with_the_address(confirmed: None) -> No
 
 
 def test_who_paused_last_stands_in_postgresql(confirmed: None) -> None:
-    operator = Operator.objects.create(username="olga")
-    stop(Actor.operator(operator.pk))
+    operator = hire("olga")
+    stop(Actor.operator(operator))
 
     state = pause.pause_state()
 
@@ -491,12 +490,6 @@ def test_a_redis_that_lost_its_memory_has_resumed_nothing(confirmed: None) -> No
 # --- the commands ---------------------------------------------------------------------------------
 
 
-def hire(name: str, *permissions: str) -> Operator:
-    operator = Operator.objects.create(username=name)
-    operator.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return operator
-
-
 def test_an_operator_pauses_and_resumes(
     confirmed: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -510,8 +503,8 @@ def test_an_operator_pauses_and_resumes(
         "payouts may run",
     ]
     assert changes() == [
-        (True, False, f"operator:{olga.pk}", "a leak"),
-        (False, False, f"operator:{olga.pk}", "mended"),
+        (True, False, f"operator:{olga}", "a leak"),
+        (False, False, f"operator:{olga}", "mended"),
     ]
 
 
@@ -549,9 +542,9 @@ def test_the_platform_s_own_pause_is_lifted_by_a_second_operator(
     [request] = OperatorRequest.objects.all()
     assert str(request.pk) in str(told.value)
     with transaction.atomic():
-        requests.approve(request_id=request.pk, actor=Actor.operator(boris.pk), at=timezone.now())
+        requests.approve(request_id=request.pk, actor=Actor.operator(boris), at=timezone.now())
     pause.refuse_if_paused()
-    assert changes()[1:] == [(False, False, f"operator:{boris.pk}", "mended")]
+    assert changes()[1:] == [(False, False, f"operator:{boris}", "mended")]
 
 
 def test_a_resume_that_cannot_be_says_what_to_do(confirmed: None) -> None:
@@ -584,11 +577,11 @@ def test_afterwards_an_operator_must_be_named(confirmed: None) -> None:
 
 
 def test_an_operator_confirms(confirmed: None, capsys: pytest.CaptureFixture[str]) -> None:
-    operator = Operator.objects.create(username="vera", is_active=True)
+    operator = hire("vera", "operate_money")
     redis_state().flushall()
 
     call_command("confirm_epoch", operator="vera", reason="Redis was rebuilt")
 
     assert pause.pause_reason() == ""
-    assert PauseEpoch.objects.get().confirmed_by == f"operator:{operator.pk}"
+    assert PauseEpoch.objects.get().confirmed_by == f"operator:{operator}"
     assert capsys.readouterr().out == "payouts may run\n"

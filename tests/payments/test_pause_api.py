@@ -17,7 +17,7 @@ from payments.models import OperatorRequest, PauseChange
 from payments.sending import pause
 from sandbox.process import LOOPBACK, free_port
 from tests.database import Clone
-from tests.payments.operations.desk import hire
+from tests.operators import hire
 from tests.redis_elsewhere import state_at
 
 PAUSE, RESUME = "/api/v1/admin/pause", "/api/v1/admin/pause/resume"

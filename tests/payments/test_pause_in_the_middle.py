@@ -21,7 +21,6 @@ from django.db import transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from accounts.models import Operator
 from advertmarket.state import redis_state
 from payments import deposits, wallets
 from payments.models import Settlement, TonTransaction
@@ -32,6 +31,7 @@ from sandbox.services import Services
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests import environment
 from tests.database import Clone
+from tests.operators import hire
 from tests.payments.bank import Bank
 from tests.redis_elsewhere import state_at
 from tests.waiting import wait_until
@@ -170,7 +170,7 @@ def test_a_pause_in_the_middle_of_a_thousand_payouts(
     watched_s = time.time() - paused_at
     assert sum(paused_at - watched_s < at <= paused_at for at in sent_at) > 10
 
-    Operator.objects.create(username="vera", is_active=True)
+    hire("vera", "operate_money")
     call_command("confirm_epoch", operator="vera", reason="Redis was rebuilt")
     wait(lambda: not Settlement.objects.exclude(state=State.CONFIRMED).exists())
     for address, sums in due.items():

@@ -14,10 +14,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import services
+from accounts.management.operators import PASSWORD_VARIABLE
 from advertmarket.actors import Actor
 from advertmarket.errors import DomainError
-
-PASSWORD_VARIABLE = "OPERATOR_PASSWORD"  # noqa: S105 - a variable's name
 
 
 class Command(BaseCommand):

@@ -12,9 +12,10 @@ from django.core.management.base import BaseCommand, CommandError, no_translatio
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from accounts.management.operators import prove_operator
 from advertmarket.errors import DomainError
 from ops.activity import Backend, backends, limits, terminate
-from payments.management.operators import active_operator
+from payments.operations.requests import OPERATE
 
 WIDTH = 96
 
@@ -60,7 +61,7 @@ class Command(BaseCommand):
     def _terminate(self, options: dict[str, Any]) -> None:
         if not (options["operator"] and options["reason"]):
             raise CommandError("--terminate is audited: name the --operator, and a --reason")
-        actor = active_operator(options["operator"])
+        actor = prove_operator(options["operator"], permission=OPERATE)
         try:
             with transaction.atomic():
                 terminate(

@@ -9,12 +9,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone, translation
 
+from accounts.management.operators import prove_operator
 from advertmarket.errors import DomainError
 from ops.incidents import alerts, services, text
 from ops.incidents.causes import moment
 from ops.incidents.follow import open_incidents
 from ops.models import Incident
-from payments.management.operators import active_operator
 
 
 class Command(BaseCommand):
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             if options["what"] in {None, "list"}:
                 self._list()
                 return
-            actor = active_operator(options["operator"])
+            actor = prove_operator(options["operator"])
             asked = {"incident_id": options["incident_id"], "actor": actor, "at": timezone.now()}
             try:
                 with transaction.atomic():

@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone, translation
 
+from accounts.management.operators import prove_operator
 from advertmarket.errors import DomainError
 from ops.incidents import rota
-from payments.management.operators import active_operator
 
 
 class Command(BaseCommand):
@@ -35,14 +35,11 @@ class Command(BaseCommand):
             self._show()
 
     def _set(self, options: dict[str, Any]) -> None:
+        actor = prove_operator(options["operator"])
         entries = [tuple(person.partition("=")[::2]) for person in options["people"]]
         try:
             with transaction.atomic():
-                rota.set_rota(
-                    entries=entries,
-                    actor=active_operator(options["operator"]),
-                    at=timezone.now(),
-                )
+                rota.set_rota(entries=entries, actor=actor, at=timezone.now())
         except DomainError as refusal:
             raise CommandError(str(refusal)) from refusal
 

@@ -10,11 +10,12 @@ from django.core.management.base import BaseCommand, CommandError, no_translatio
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.management.operators import SECOND_PASSWORD_VARIABLE, prove_operator
 from advertmarket.actors import Actor
 from advertmarket.errors import DomainError
 from payments.chain import adoption
-from payments.management.operators import active_operator
 from payments.models import TonTransaction
+from payments.operations.requests import APPROVE, OPERATE
 from payments.sending.pause import SecondOperatorNeeded, require_two
 from payments.sending.receipts import patiently, receipt_of
 from payments.ton import client
@@ -44,10 +45,11 @@ class Command(BaseCommand):
                 _adopt(found, Actor.system("dry-run"), None)
                 transaction.set_rollback(True)
             return
-        names = options["operator"], options["second"]
-        if None in names:
+        name, agrees = options["operator"], options["second"]
+        if name is None or agrees is None:
             raise CommandError("name the --operator and the --second, or only --dry-run")
-        actor, second = map(active_operator, names)
+        actor = prove_operator(name, permission=OPERATE)
+        second = prove_operator(agrees, permission=APPROVE, variable=SECOND_PASSWORD_VARIABLE)
         try:
             require_two(actor, second)
         except SecondOperatorNeeded as needed:

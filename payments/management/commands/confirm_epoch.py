@@ -9,9 +9,10 @@ from django.core.management.base import BaseCommand, CommandError, no_translatio
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.management.operators import SECOND_PASSWORD_VARIABLE, prove_operator
 from advertmarket.actors import Actor
-from payments.management.operators import active_operator
 from payments.models import PauseEpoch
+from payments.operations.requests import APPROVE, OPERATE
 from payments.sending import pause
 
 
@@ -32,11 +33,16 @@ class Command(BaseCommand):
         name, second = options["operator"], options["second"]
         if name is None and PauseEpoch.objects.exists():
             raise CommandError("an epoch exists: name the --operator who confirms, and a --reason")
+        actor, agrees = Actor.system("installation"), None
+        if name is not None:
+            actor = prove_operator(name, permission=OPERATE)
+        if second is not None:
+            agrees = prove_operator(second, permission=APPROVE, variable=SECOND_PASSWORD_VARIABLE)
         with transaction.atomic():
             try:
                 pause.confirm_epoch(
-                    actor=active_operator(name) if name else Actor.system("installation"),
-                    second=active_operator(second) if second else None,
+                    actor=actor,
+                    second=agrees,
                     reason=options["reason"],
                     at=timezone.now(),
                 )

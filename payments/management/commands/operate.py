@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import authenticate
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone, translation
 
-from advertmarket.actors import Actor
+from accounts.management.operators import prove_operator
 from advertmarket.errors import DomainError
 from payments.models import OperatorRequest
 from payments.operations import requests
 from payments.operations.registry import Operation, all_operations
 from payments.sending.receipts import patiently
-
-PASSWORD_VARIABLE = "OPERATOR_PASSWORD"  # noqa: S105 - a variable's name
 
 
 class Command(BaseCommand):
@@ -70,7 +65,7 @@ class Command(BaseCommand):
             raise CommandError(f"--payload is not JSON: {broken}") from broken
         if not isinstance(payload, dict):
             raise CommandError("--payload is not a JSON object")
-        actor = _actor(options["operator"])
+        actor = prove_operator(options["operator"])
         evidence = patiently(lambda: requests.look(options["name"], payload))
         with transaction.atomic():
             request = requests.ask(
@@ -84,7 +79,7 @@ class Command(BaseCommand):
         print(_line(request))
 
     def _approve(self, options: dict[str, Any]) -> None:
-        actor = _actor(options["operator"])
+        actor = prove_operator(options["operator"])
         evidence = patiently(lambda: requests.look_again(options["request_id"]))
         with transaction.atomic():
             request = requests.approve(
@@ -93,20 +88,12 @@ class Command(BaseCommand):
         print(_line(request))
 
     def _reject(self, options: dict[str, Any]) -> None:
-        actor = _actor(options["operator"])
+        actor = prove_operator(options["operator"])
         with transaction.atomic():
             request = requests.reject(
                 request_id=options["request_id"], actor=actor, at=timezone.now()
             )
         print(_line(request))
-
-
-def _actor(username: str) -> Actor:
-    password = os.environ.get(PASSWORD_VARIABLE) or getpass.getpass(f"Password of {username}: ")
-    operator = authenticate(username=username, password=password)
-    if operator is None:
-        raise CommandError("no active operator has this name and password")
-    return Actor.operator(operator.pk)
 
 
 def _fields(operation: Operation) -> str:

@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError, no_translatio
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.management.operators import prove_operator
 from advertmarket.errors import DomainError
-from payments.management.operators import active_operator
 from payments.operations import requests
 from payments.sending.pause import pause_reason
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         """Pause, and say what holds now."""
-        actor = active_operator(options["operator"])
+        actor = prove_operator(options["operator"])
         try:
             with transaction.atomic():
                 requests.ask(

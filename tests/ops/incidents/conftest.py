@@ -20,6 +20,7 @@ from ops.incidents.detectors import Detector
 from ops.incidents.follow import Memory, Sighting, follow
 from sandbox.telegram.control import Telegram
 from tests.local_telegram import local_telegram
+from tests.operators import hire
 from tests.ops.incidents.outside import Hook, Mailbox, serving
 
 VERA, BORIS, STRANGER = 7001, 7002, 7003
@@ -111,11 +112,9 @@ def telegram(tmp_path: Path, settings: Settings) -> Iterator[Telegram]:
 def make_operator(username: str, telegram_id: int | None = None, language: str = "en") -> Actor:
     """An operator, linked to a Telegram account or not."""
     now = timezone.now()
-    with transaction.atomic():
-        pk = accounts.create_operator(
-            username=username, password="correct horse", superuser=True, actor=ACTOR, at=now
-        )
-        if telegram_id is not None:
+    pk = hire(username, superuser=True)
+    if telegram_id is not None:
+        with transaction.atomic():
             accounts.link_operator(
                 username=username,
                 telegram_id=telegram_id,

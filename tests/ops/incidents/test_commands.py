@@ -93,7 +93,7 @@ def test_it_is_acknowledged_assigned_and_resolved(
     ("arguments", "options", "refusal"),
     [
         (("ack", "999999"), {"operator": "vera"}, "There is no incident 999999."),
-        (("ack", "{pk}"), {"operator": "nobody"}, "there is no active operator nobody"),
+        (("ack", "{pk}"), {"operator": "nobody"}, "no active operator nobody has this password"),
         (
             ("resolve", "{pk}"),
             {"operator": "vera", "note": " "},

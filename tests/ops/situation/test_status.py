@@ -29,8 +29,9 @@ from payments.wallets import freeze
 from sandbox.process import LOOPBACK
 from tests.database import Clone
 from tests.hanging import black_hole, database_at
+from tests.operators import hire
 from tests.payments.bank import PRICE_NANO, Bank
-from tests.payments.operations.desk import about, hire
+from tests.payments.operations.desk import about
 from tests.payments.server import Server
 from tests.redis_elsewhere import state_at
 

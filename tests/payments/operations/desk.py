@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import Permission
 from django.db import transaction
 from django.db.models import Model
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.models import Operator
 from advertmarket.actors import Actor
 from advertmarket.audit.models import AuditEntry
 from advertmarket.messaging.models import OutboxMessage
@@ -34,24 +32,13 @@ from payments.operations import requests
 from payments.tasks import sweep_commission
 from payments.wallets import TREASURY
 from sandbox.ton.wallets import Wallet as PersonsWallet
+from tests.operators import hire
 from tests.payments.bank import ACTOR, Bank
 from tests.payments.contracts import deploy_refuser
 
-PASSWORD = "correct horse battery staple"
 ADVERTISER_ID = 77
 REASON = "the payee wrote to support"
 GIVES_UP = ("settlement.cancel_into_refund", "settlement.write_off")
-
-
-def hire(name: str, *permissions: str, superuser: bool = False) -> int:
-    """Make an operator with these permissions; return the primary key."""
-    with transaction.atomic():
-        pk = accounts.create_operator(
-            username=name, password=PASSWORD, superuser=superuser, actor=ACTOR, at=timezone.now()
-        )
-    granted = Permission.objects.filter(codename__in=permissions)
-    Operator.objects.get(pk=pk).user_permissions.set(granted)
-    return pk
 
 
 class Desk:

@@ -12,8 +12,9 @@ from accounts.models import Operator
 from advertmarket.audit.models import AuditEntry
 from payments.models import CommissionTier, Deposit, Escrow, OperatorRequest, Settlement
 from tests.advertmarket.conftest import sign_in
+from tests.operators import hire
 from tests.payments.bank import OWNER_SHARE_NANO, Bank
-from tests.payments.operations.desk import Desk, hire, nothing_changes
+from tests.payments.operations.desk import Desk, nothing_changes
 
 pytestmark = pytest.mark.thorough
 

@@ -16,9 +16,10 @@ from payments.operations.settlements import NotAsItStands
 from payments.sending import settlements as owed
 from payments.sending.executor import Executor
 from payments.sending.transfers import NeedsGas
+from tests.operators import hire
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.lines import before, line_of
-from tests.payments.operations.desk import Desk, about, hire
+from tests.payments.operations.desk import Desk, about
 from tests.payments.threads import Meanwhile, elsewhere, together
 
 pytestmark = pytest.mark.thorough

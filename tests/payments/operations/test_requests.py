@@ -26,8 +26,9 @@ from payments.operations.requests import (
     UnknownOperation,
 )
 from payments.operations.settlements import NotSeenOnChain
+from tests.operators import hire
 from tests.payments.bank import Bank
-from tests.payments.operations.desk import REASON, Desk, about, hire, nothing_changes
+from tests.payments.operations.desk import REASON, Desk, about, nothing_changes
 
 pytestmark = pytest.mark.thorough
 
