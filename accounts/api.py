@@ -17,7 +17,7 @@ from advertmarket.api.views import ApiView, Data, command, query
 from . import proofs, selectors, services
 from .init_data import MAX_LENGTH
 from .proofs import Challenge
-from .selectors import PayoutAddressView, Profile
+from .selectors import GivenAddressView, Profile
 from .services import Login
 from .ton_proof import TonProof
 
@@ -103,16 +103,10 @@ class TonProofBodySerializer(serializers.Serializer[Any]):
     proof = TonProofSerializer()
 
 
-class PayoutAddressSerializer(AddressSerializer):
-    """The payout address; payouts wait until `effectiveAt`. `warning` is empty if it is proved."""
-
-    effective_at = serializers.DateTimeField()
-
-
 class ProfileSerializer(UserSerializer):
     """One's own profile."""
 
-    payout_address = PayoutAddressSerializer(allow_null=True)
+    payout_address = AddressSerializer(allow_null=True)
 
 
 class LanguageBodySerializer(CamelSerializer):
@@ -199,8 +193,8 @@ class ProfileView(ApiView):
 class ProfilePayoutAddressView(ApiView):
     """Where one's payouts go."""
 
-    @command(body=AddressBodySerializer, answer=PayoutAddressSerializer)
-    def put(self, body: Data) -> PayoutAddressView | None:
+    @command(body=AddressBodySerializer, answer=AddressSerializer)
+    def put(self, body: Data) -> GivenAddressView | None:
         """Set the payout address: the first counts at once, a changed one after a day."""
         services.set_payout_address(user_id=self.caller_id, **body, actor=self.actor, at=self.at)
         return selectors.payout_address(self.caller_id)

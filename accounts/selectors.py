@@ -102,8 +102,8 @@ class AddressView:
 
 
 @dataclass(frozen=True)
-class PayoutAddressView(AddressView):
-    """A user's payout address and since when (or from when) it counts."""
+class GivenAddressView(AddressView):
+    """An address that a user gave, and since when (or from when) it counts."""
 
     effective_at: datetime
 
@@ -112,7 +112,7 @@ class PayoutAddressView(AddressView):
 class Profile(UserView):
     """A user's own view of themselves."""
 
-    payout_address: PayoutAddressView | None
+    payout_address: GivenAddressView | None
 
 
 def authenticate(token: str, *, at: datetime) -> TelegramUser:
@@ -181,13 +181,13 @@ def get_profile(user_id: int) -> Profile:
     return Profile(**vars(get_user(user_id)), payout_address=payout_address(user_id))
 
 
-def payout_address(user_id: int) -> PayoutAddressView | None:
+def payout_address(user_id: int) -> GivenAddressView | None:
     """Return the user's own view of the payout address, cooling down or not."""
     row = PayoutAddress.objects.filter(user_id=user_id).first()
     value = vault.read(user_id=user_id, field=PAYOUT_ADDRESS) if row else None
     if row is None or value is None:
         return None
-    return PayoutAddressView(**vars(address_view(value)), effective_at=row.effective_at)
+    return GivenAddressView(**vars(address_view(value)), effective_at=row.effective_at)
 
 
 def address_view(value: dict[str, Any]) -> AddressView:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.selectors import AddressView
+from accounts.selectors import GivenAddressView
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
@@ -259,7 +259,7 @@ def request_payment(
 @requires_transaction
 def set_refund_address(
     *, deal_id: UUID, address: str, comment: str, typed_by_hand: bool, actor: Actor, at: datetime
-) -> AddressView:
+) -> GivenAddressView:
     """The advertiser says where a refund would go; then the deposit address is shown.
 
     Raises:
@@ -267,7 +267,6 @@ def set_refund_address(
         NoDepositYet: there is nothing to pay yet.
         InvalidTonAddress: the address is not usable.
         AddressNotProved: it is neither proved nor confirmed as typed by hand.
-        EscrowNotEmpty: money has arrived.
     """
     deal = lock(deal_id)
     permissions.check_advertiser(actor, deal)

@@ -26,6 +26,7 @@ from payments.events import (
     DepositOverpaid,
     DepositPartial,
     PayoutUnclaimed,
+    RefundAddressChanged,
     SettlementConfirmed,
     SettlementStuck,
 )
@@ -82,7 +83,13 @@ def _creator(event: ChannelRegistered) -> int | None:
         return None
 
 
-def _payer(event: DepositPartial | DepositOverpaid | DepositLate | DepositNeedsReview) -> int:
+def _payer(
+    event: DepositPartial
+    | DepositOverpaid
+    | DepositLate
+    | DepositNeedsReview
+    | RefundAddressChanged,
+) -> int:
     return people_of(event.deal_id).advertiser_id
 
 
@@ -444,6 +451,31 @@ NOTICES = (
         when=lambda event: not event.proved,
     ),
     Notice(
+        "REFUND_ADDRESS_CHANGED",
+        RefundAddressChanged,
+        _payer,
+        _(
+            "<b>A refund of the deal with {channel} goes to {address}</b> from {effective_at} on."
+            "\n\nIf that was not you, change the address back in the app and write to support at "
+            "once."
+        ),
+        about_money=True,
+        when=lambda event: event.proved,
+    ),
+    Notice(
+        "REFUND_ADDRESS_CHANGED",
+        RefundAddressChanged,
+        _payer,
+        _(
+            "<b>A refund of the deal with {channel} goes to {address}</b> from {effective_at} on."
+            "\n\nThe address was typed by hand and is not proved: money sent to a wrong address is "
+            "lost. Check it, or connect its wallet in the app.\n\nIf that was not you, change the "
+            "address back in the app and write to support at once."
+        ),
+        about_money=True,
+        when=lambda event: not event.proved,
+    ),
+    Notice(
         "DEAL_HELD",
         deals.DealHeld,
         _advertiser,
@@ -452,6 +484,31 @@ NOTICES = (
             "have looked, nothing happens, and no money moves. You need not do anything."
         ),
         about_money=True,
+    ),
+    Notice(
+        "REFUND_ADDRESS_CHANGED",
+        RefundAddressChanged,
+        _payer,
+        _(
+            "<b>A refund of the deal with {channel} goes to {address}</b> from {effective_at} on."
+            "\n\nIf that was not you, change the address back in the app and write to support at "
+            "once."
+        ),
+        about_money=True,
+        when=lambda event: event.proved,
+    ),
+    Notice(
+        "REFUND_ADDRESS_CHANGED",
+        RefundAddressChanged,
+        _payer,
+        _(
+            "<b>A refund of the deal with {channel} goes to {address}</b> from {effective_at} on."
+            "\n\nThe address was typed by hand and is not proved: money sent to a wrong address is "
+            "lost. Check it, or connect its wallet in the app.\n\nIf that was not you, change the "
+            "address back in the app and write to support at once."
+        ),
+        about_money=True,
+        when=lambda event: not event.proved,
     ),
     Notice(
         "DEAL_HELD",

@@ -38,6 +38,7 @@ from payments.events import (
     DepositOverpaid,
     DepositPartial,
     PayoutUnclaimed,
+    RefundAddressChanged,
     SettlementConfirmed,
     SettlementStuck,
 )
@@ -172,9 +173,9 @@ def _in_review(event: DepositNeedsReview) -> Facts:
     return replace(facts, admin_link=admin_link("payments_deposit", event.deposit_id))
 
 
-def _deposit(deal_id: UUID, **amounts: str) -> Facts:
+def _deposit(deal_id: UUID, **more: str) -> Facts:
     deal = get_deal(deal_id, actor=_READER)
-    return Facts({"channel": _escape(deal.channel_title), **amounts}, deal_link(deal_id))
+    return Facts({"channel": _escape(deal.channel_title), **more}, deal_link(deal_id))
 
 
 @facts_of.register
@@ -195,11 +196,19 @@ def _stuck(event: SettlementStuck) -> Facts:
 
 @facts_of.register
 def _address(event: PayoutAddressChanged) -> Facts:
-    values = {
+    return Facts(_new_address(event), app_link("profile"))
+
+
+@facts_of.register
+def _refund_address(event: RefundAddressChanged) -> Facts:
+    return _deposit(event.deal_id, **_new_address(event))
+
+
+def _new_address(event: PayoutAddressChanged | RefundAddressChanged) -> dict[str, str]:
+    return {
         "address": _escape(event.address),
         "effective_at": f"{event.effective_at:%d.%m.%Y %H:%M} {settings.TIME_ZONE}",
     }
-    return Facts(values, app_link("profile"))
 
 
 def _shown(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import ClassVar
 from uuid import UUID
 
@@ -82,6 +83,18 @@ class DepositRejected(Event):
     TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
     deposit_id: int
     amount_nano: int
+
+
+@event
+class RefundAddressChanged(Event):
+    """Refunds of a deal go elsewhere from `effective_at` on. The address is masked; one that is not
+    `proved` was typed by hand."""
+
+    TYPE: ClassVar[str] = "REFUND_ADDRESS_CHANGED"
+    TOPIC: ClassVar[Topic] = ESCROW_CONFIRMATIONS
+    address: str
+    proved: bool
+    effective_at: dt.datetime
 
 
 @event

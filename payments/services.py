@@ -10,16 +10,19 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts import services as accounts
-from accounts.selectors import AddressView, stored_destination
+from accounts.selectors import AddressView, Destination, GivenAddressView, stored_destination
 from advertmarket.actors import Actor
+from advertmarket.audit import services as audit
 from advertmarket.db import constraints, requires_transaction
 from advertmarket.errors import Code, DomainError
+from advertmarket.messaging.outbox import publish
 
 from .books import ledger
 from .books.chart import PerDeal
 from .books.ledger import Line
 from .deposits import pays_the_price, return_partial
 from .escrows import lock_escrow
+from .events import RefundAddressChanged
 from .models import ChainCursor, Escrow, Journal, Settlement
 from .sending import settlements
 from .sending.transfers import REFUND_FIELD
@@ -112,21 +115,19 @@ def set_refund_destination(
     typed_by_hand: bool,
     actor: Actor,
     at: dt.datetime,
-) -> AddressView:
-    """Keep, in the PII vault, where a refund of this deal would go; return it.
+) -> GivenAddressView:
+    """Keep, in the PII vault, where a refund of this deal goes; return it.
 
-    The first address counts at once; a changed one after PAYOUT_ADDRESS_COOL_DOWN_S, as with
-    payouts.
+    The first address counts at once, unless the price has come already. A changed one counts after
+    PAYOUT_ADDRESS_COOL_DOWN_S, as with payouts: its owner hears of it, and can change it back.
 
     Raises:
         InvalidTonAddress: the address is not usable on this network.
+        CommentTooLong: over 120 bytes.
         AddressNotProved: the user neither proved it nor confirms that it is typed by hand.
         OwnAddress: it is a deal's own.
-        EscrowNotEmpty: money has arrived, so the address no longer changes by itself.
     """
     escrow = lock_escrow(reference)
-    if escrow.funded_nano is not None or pays_the_price(escrow):
-        raise EscrowNotEmpty
     field = REFUND_FIELD.format(reference=reference)
     before = stored_destination(user_id=user_id, field=field)
     given = accounts.store_address(
@@ -138,12 +139,43 @@ def set_refund_destination(
         at=at,
     )
     refuse_own(given.address)
-    if before is None or (before.address, before.comment) != (given.address, given.comment):
-        cool_down_s = settings.PAYOUT_ADDRESS_COOL_DOWN_S if before else 0
+    same = before is not None and (before.address, before.comment) == (given.address, given.comment)
+    if not same or escrow.refund_effective_at is None:
+        waits = before is not None or escrow.funded_nano is not None or pays_the_price(escrow)
+        cool_down_s = settings.PAYOUT_ADDRESS_COOL_DOWN_S if waits else 0
         escrow.refund_user_id = user_id
         escrow.refund_effective_at = at + dt.timedelta(seconds=cool_down_s)
         escrow.save(update_fields=["refund_user_id", "refund_effective_at"])
-    return given
+        _tell_of_refund_address(escrow, before, given, actor, at)
+    return GivenAddressView(**vars(given), effective_at=escrow.refund_effective_at)
+
+
+def _tell_of_refund_address(
+    escrow: Escrow, before: Destination | None, given: AddressView, actor: Actor, at: dt.datetime
+) -> None:
+    """Audit it; its owner hears of one that comes late or in another's place."""
+    counts_from, masked = escrow.refund_effective_at, accounts.mask_address(given.address)
+    assert counts_from is not None  # just set
+    audit.record(
+        actor=actor,
+        action="set_refund_address",
+        object_type="escrow",
+        object_id=str(escrow.reference),
+        before={"address": accounts.mask_address(before.address)} if before else None,
+        after={"address": masked, "proved": given.proved, "effective_at": counts_from},
+        at=at,
+    )
+    if counts_from > at:
+        publish(
+            RefundAddressChanged(
+                deal_id=escrow.reference,
+                address=masked,
+                proved=given.proved,
+                effective_at=counts_from,
+            ),
+            key=f"refund-address:{escrow.reference}:{at.isoformat()}",
+            at=at,
+        )
 
 
 @requires_transaction

@@ -20,10 +20,11 @@ class AddressBodySerializer(CamelSerializer):
 
 
 class AddressSerializer(CamelSerializer):
-    """An address that somebody gave; `warning` is empty if it is proved."""
+    """An address that somebody gave; it counts from `effectiveAt`. Proved, it has no `warning`."""
 
     address = serializers.CharField(source="friendly")
     comment = serializers.CharField()
     proved = serializers.BooleanField()
     proved_at = serializers.DateTimeField(allow_null=True)
     warning = serializers.CharField(allow_blank=True)
+    effective_at = serializers.DateTimeField()

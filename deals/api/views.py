@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from accounts.selectors import AddressView
+from accounts.selectors import GivenAddressView
 from advertmarket.api import limits
 from advertmarket.api.addresses import AddressBodySerializer, AddressSerializer
 from advertmarket.api.paging import KeysetPage, PageRequest
@@ -156,7 +156,7 @@ class DealRefundAddressView(DealApiView):
     """Where a refund would go."""
 
     @command(body=AddressBodySerializer, answer=AddressSerializer)
-    def put(self, body: Data, deal_id: UUID) -> AddressView:
+    def put(self, body: Data, deal_id: UUID) -> GivenAddressView:
         """Set the refund address; then the deposit address is shown."""
         return services.set_refund_address(deal_id=deal_id, **body, actor=self.actor, at=self.at)
 

@@ -60,9 +60,7 @@ def test_who_left_is_no_operator() -> None:
 def test_a_permission_is_not_to_be_had_by_a_name() -> None:
     hire("eve", "operate_money")
 
-    with pytest.raises(
-        CommandError, match=r"may not do this: it takes payments\.approve_money"
-    ):
+    with pytest.raises(CommandError, match=r"may not do this: it takes payments\.approve_money"):
         prove_operator("eve", permission="payments.approve_money")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -443,7 +443,10 @@ def test_the_deposit_is_shown_with_link_and_qr(funded_market: FundedMarket) -> N
     given = call(anna, "put", f"{path}/refund-address", {**address, "typedByHand": True})
 
     assert given.status_code == 200
-    assert given.json() == {
+    answer = given.json()
+    counts_from = datetime.fromisoformat(answer.pop("effectiveAt"))
+    assert counts_from <= timezone.now()
+    assert answer == {
         "address": friendly_address(REFUND_ADDRESS, network="testnet"),
         "comment": "",
         "proved": False,

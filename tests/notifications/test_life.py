@@ -27,6 +27,7 @@ from payments.events import (
     DepositOverpaid,
     DepositPartial,
     PayoutUnclaimed,
+    RefundAddressChanged,
     SettlementConfirmed,
     SettlementStuck,
 )
@@ -330,6 +331,16 @@ def test_what_goes_back_is_told_in_russian_too(bank: Bank, unpaid: UUID) -> None
             DepositNeedsReview,
             {"deposit_id": 1, "amount_nano": 2000 * NANO_PER_TON, "reason": "", "reminder": 0},
             "Your deposit of 2000 TON for the deal with News &amp; &lt;views&gt; arrived.",
+        ),
+        (
+            RefundAddressChanged,
+            {"address": "UQab…cdef", "proved": True, "effective_at": timezone.now()},
+            "A refund of the deal with News &amp; &lt;views&gt; goes to UQab…cdef</b> from",
+        ),
+        (
+            RefundAddressChanged,
+            {"address": "UQab…cdef", "proved": False, "effective_at": timezone.now()},
+            "The address was typed by hand and is not proved",
         ),
         (
             SettlementConfirmed,

@@ -301,6 +301,7 @@ def test_notices_about_money_are_marked() -> None:
         "LARGE_DEPOSIT_REVIEW",
         "PAYOUT_STUCK",
         "PAYOUT_TAKEN_BACK",
+        "REFUND_ADDRESS_CHANGED",
         "REFUND_SENT",
         "SETTLEMENT_STUCK",
         "PAYOUT_SENT",

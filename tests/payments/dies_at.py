@@ -96,16 +96,15 @@ def _open() -> None:
 
 
 def _give_refund_address() -> None:
-    with contextlib.suppress(services.EscrowNotEmpty):
-        services.set_refund_destination(
-            reference=_the_last_deal().reference,
-            user_id=TelegramUser.objects.latest("pk").pk,
-            address="0:" + "1" * 64,
-            comment="",
-            typed_by_hand=True,
-            actor=ACTOR,
-            at=timezone.now(),
-        )
+    services.set_refund_destination(
+        reference=_the_last_deal().reference,
+        user_id=TelegramUser.objects.latest("pk").pk,
+        address="0:" + "1" * 64,
+        comment="",
+        typed_by_hand=True,
+        actor=ACTOR,
+        at=timezone.now(),
+    )
 
 
 def _close() -> None:

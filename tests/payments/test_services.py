@@ -14,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import services as accounts
 from accounts import vault
 from accounts.services import AddressNotProved, mask_address
+from advertmarket.audit.models import AuditEntry
 from advertmarket.db import NoDatabaseTransaction
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.ton_address import InvalidTonAddress, friendly_address
@@ -213,19 +214,79 @@ def test_an_address_of_another_network_is_refused(bank: Bank) -> None:
     assert not selectors.refund_destination_given(reference)
 
 
-def test_once_paid_the_refund_address_stays(bank: Bank) -> None:
-    """Who paid is known by it: nobody may redirect a refund afterwards."""
+def announced() -> list[dict[str, object]]:
+    rows = OutboxMessage.objects.filter(event_type="REFUND_ADDRESS_CHANGED").order_by("pk")
+    return [row.payload for row in rows]
+
+
+def test_the_first_refund_address_counts_at_once_and_is_audited_masked(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    wallet = PersonsWallet("advertiser").raw_address
+
+    give_refund_address(reference, wallet)
+
+    entry = AuditEntry.objects.get(action="set_refund_address")
+    effective_at = bank.escrow(reference).refund_effective_at
+    assert effective_at is not None
+    assert effective_at == entry.at
+    assert (entry.object_id, entry.before) == (str(reference), None)
+    assert entry.after == {
+        "address": mask_address(wallet),
+        "proved": False,
+        "effective_at": effective_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    assert announced() == []
+
+
+def test_the_same_refund_address_again_changes_nothing(bank: Bank) -> None:
     reference = bank.open_escrow()
     give_refund_address(reference, PersonsWallet("advertiser").raw_address)
+    before = bank.escrow(reference).refund_effective_at
+
+    give_refund_address(reference, PersonsWallet("advertiser").raw_address)
+
+    assert bank.escrow(reference).refund_effective_at == before
+    assert AuditEntry.objects.filter(action="set_refund_address").count() == 1
+    assert announced() == []
+
+
+def test_a_thief_s_refund_address_is_announced_and_put_right_after_paying(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    mine, thiefs = PersonsWallet("advertiser").raw_address, PersonsWallet("thief").raw_address
+    give_refund_address(reference, mine)
+    give_refund_address(reference, thiefs)
     bank.pay(reference)
 
-    with pytest.raises(EscrowNotEmpty):
-        give_refund_address(reference, PersonsWallet("thief").raw_address)
+    give_refund_address(reference, mine)
 
-    field = transfers.REFUND_FIELD.format(reference=reference)
-    kept = vault.read(user_id=ADVERTISER_ID, field=field)
-    assert kept is not None
-    assert kept["address"] == PersonsWallet("advertiser").raw_address
+    effective_at = bank.escrow(reference).refund_effective_at
+    assert effective_at is not None
+    assert effective_at - timezone.now() > dt.timedelta(hours=23)
+    assert [event["address"] for event in announced()] == list(map(mask_address, (thiefs, mine)))
+    last = AuditEntry.objects.filter(action="set_refund_address").latest("pk")
+    assert last.before == {"address": mask_address(thiefs)}
+
+
+def test_a_first_refund_address_after_the_price_has_come_waits_its_day(bank: Bank) -> None:
+    reference = bank.open_escrow()
+    bank.pay(reference)
+
+    give_refund_address(reference, PersonsWallet("advertiser").raw_address)
+
+    effective_at = bank.escrow(reference).refund_effective_at
+    assert effective_at is not None
+    assert effective_at - timezone.now() > dt.timedelta(hours=23)
+    assert len(announced()) == 1
+
+
+def test_an_own_address_is_no_refund_address(bank: Bank) -> None:
+    reference = bank.open_escrow()
+
+    with pytest.raises(services.OwnAddress):
+        give_refund_address(reference, bank.wallet(reference).address)
+
+    assert not selectors.refund_destination_given(reference)
+    assert not AuditEntry.objects.filter(action="set_refund_address").exists()
 
 
 # --- what parties see -----------------------------------------------------------------------------

@@ -32,11 +32,7 @@ def set_payout_address(world: World, deal: Deal, address: str) -> None:
 
 
 def set_refund_address(world: World, deal: Deal, address: str) -> None:
-    """The advertiser says where refunds go.
-
-    Raises:
-        EscrowNotEmpty: it is too late.
-    """
+    """The advertiser says where refunds go."""
     with transaction.atomic():
         services.set_refund_destination(
             reference=deal.reference,

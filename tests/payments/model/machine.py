@@ -359,7 +359,7 @@ class Money(RuleBasedStateMachine):
         """The advertiser: likewise."""
         deal = self._deal(which)
         address = self._address(deal, where, deal.advertiser_at)
-        with self._may_fail(services.EscrowNotEmpty, services.OwnAddress):
+        with self._may_fail(services.OwnAddress):
             acts.set_refund_address(self.world, deal, address)
 
     # --- processes --------------------------------------------------------------------------------

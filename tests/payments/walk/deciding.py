@@ -262,5 +262,5 @@ def learns_the_refund_address(life: Life) -> UUID:
 
 
 @scenario("give_refund_address", go_on=pay_out)
-def learns_the_refund_address_too_late(life: Life) -> UUID:
+def learns_the_refund_address_after_it_was_paid(life: Life) -> UUID:
     return life.bank.funded_escrow()
