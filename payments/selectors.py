@@ -48,8 +48,6 @@ __all__ = [
 ]
 
 PAYOUT = Settlement.Kind.PAYOUT.value
-_NETWORKS: dict[int | None, str] = {-239: "mainnet", -3: "testnet"}
-"""By the id that each block carries: https://docs.ton.org/v3/documentation/network/configs."""
 
 
 class Outcome(StrEnum):
@@ -126,7 +124,7 @@ def network_head() -> NetworkHead:
         TonUnavailable: it gives no answer.
     """
     head = hurried().head()
-    return NetworkHead(head.seqno, head.gen_utime, _NETWORKS.get(head.global_id, ""))
+    return NetworkHead(head.seqno, head.gen_utime, head.network)
 
 
 def treasury_address() -> str:

@@ -31,7 +31,7 @@ from payments.ton.schema import Block
 from payments.wallets import freeze
 
 from .booking import MissingLink
-from .reader import book_all, note_head, place_cursor
+from .reader import book_all, head_of_ours, note_head, place_cursor
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def poll_wallets(client: TonClientV2, *, should_stop: Callable[[], bool] = lambd
     Raises:
         TonUnavailable: a wallet could not be read; what was booked stays booked, the cursor stays.
     """
-    head = client.head()
+    head = head_of_ours(client)
     cursor = ChainCursor.objects.first()
     if cursor is None:
         place_cursor(head)

@@ -11,13 +11,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from advertmarket.db import requires_transaction
 from payments.models import ChainCursor, Escrow, Settlement, Wallet
-from payments.ton.api import TonUnavailable
+from payments.ton.api import TonApi, TonUnavailable
 from payments.ton.client import TonClient
 from payments.ton.schema import MASTERCHAIN_PREFIX, Block, ChainTransaction, Shown
 
@@ -42,7 +43,7 @@ def read_new_blocks(
     Raises:
         TonUnavailable: the chain cannot be asked; what was booked stays booked.
     """
-    head = client.head()
+    head = head_of_ours(client)
     cursor = ChainCursor.objects.first()
     if cursor is None:
         place_cursor(head)
@@ -182,6 +183,20 @@ def _missed(client: TonClient, address: str, *, up_to_seqno: int) -> list[ChainT
         for tx in client.account_chain_transactions([address], after_lt=last_lt)
         if tx.mc_block_seqno <= up_to_seqno
     ]
+
+
+def head_of_ours(client: TonApi) -> Block:
+    """Return the chain's head: coins of another network, which cost nothing, are no deposits.
+
+    Raises:
+        TonUnavailable: the chain cannot be asked, or it is not the one that is meant.
+    """
+    head = client.head()
+    if head.network not in ("", settings.TON_NETWORK):
+        raise TonUnavailable(
+            reason=f"TON_API_URL serves {head.network}, and TON_NETWORK is {settings.TON_NETWORK}"
+        )
+    return head
 
 
 def note_head(head: Block) -> None:

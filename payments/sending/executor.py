@@ -144,7 +144,7 @@ class Executor:
             self._finish(pk, wait)
         except PayoutsPaused as paused:
             end = f"the end of a pause: {paused.facts['reason']}"
-            self._finish(pk, NotNow(end, SOON, is_ours=False))
+            self._finish(pk, NotNow(end, LATER, is_ours=False))
         except SearchUnfinished:
             self._finish(pk, NotNow("the recipient's side, among many messages", SOON))
         except TonUnavailable as away:

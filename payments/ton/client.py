@@ -67,13 +67,16 @@ class TonClient(TonApi):
         )
 
     def received(self, msg_hash: str, *, by: str, after_lt: int) -> ChainTransaction | None:
-        """Ask for the message by its hash: there is no other one like it."""
+        """Ask for the message by its hash: there is no other one like it, whatever is answered."""
         found = self._read(
             ChainTransactions,
             "transactionsByMessage",
             {"msg_hash": msg_hash, "direction": "in", "limit": 1},
         ).transactions
-        return found[0] if found and found[0].account == by else None
+        for tx in found:
+            if tx.account == by and tx.in_msg is not None and tx.in_msg.hash == msg_hash:
+                return tx
+        return None
 
     def wallet_state(self, address: str) -> WalletState:
         """Return the wallet as the indexer knows it."""

@@ -48,12 +48,21 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+_NETWORKS: dict[int | None, str] = {-239: "mainnet", -3: "testnet"}
+"""By the id that each block carries: https://docs.ton.org/v3/documentation/network/configs."""
+
+
 class Block(Answer):
     """A masterchain block; `global_id` tells the networks apart."""
 
     seqno: int
     gen_utime: UnixTime
     global_id: int | None = None
+
+    @property
+    def network(self) -> str:
+        """The network whose block it is; empty if that is not told."""
+        return _NETWORKS.get(self.global_id, "")
 
 
 class Head(Answer):

@@ -12,8 +12,8 @@ from sandbox.ton.chain import Block
 
 MASTERCHAIN = -1
 BASECHAIN = 0
-GLOBAL_ID = -239
-"""The main network."""
+GLOBAL_ID = -3
+"""The test network."""
 
 
 def b64(data: Any) -> str:

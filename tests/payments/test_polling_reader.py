@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 
 from payments import wallets
 from payments.books import ledger
@@ -195,6 +196,18 @@ def test_asked_to_stop_it_leaves_the_cursor(bank: PollingBank) -> None:
     assert poll_wallets(bank.v2, should_stop=lambda: next(asked)) == 0
 
     assert cursor() == start
+
+
+def test_coins_of_another_network_are_no_deposit(bank: PollingBank, settings: Settings) -> None:
+    reference = bank.open_escrow()
+    deposit(bank, reference, PRICE_NANO)
+    before = cursor()
+    settings.TON_NETWORK = "mainnet"
+
+    with pytest.raises(TonUnavailable, match="serves testnet, and TON_NETWORK is mainnet"):
+        poll_wallets(bank.v2)
+
+    assert (cursor(), amounts(reference)) == (before, [])
 
 
 # --- nodes that differ ----------------------------------------------------------------------------

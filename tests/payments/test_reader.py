@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from pytest_django import Settings
 
 from advertmarket.money import NANO_PER_TON
 from payments.books import ledger
@@ -18,7 +19,7 @@ from payments.chain import booking, reader
 from payments.models import ChainCursor, Deposit, Escrow, Journal, Posting, TonTransaction, Wallet
 from payments.ton import client as client_module
 from payments.ton.client import TonClient, TonUnavailable
-from payments.ton.schema import ChainTransaction, Shown
+from payments.ton.schema import ChainTransaction, ChainTransactions, Shown
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.waiting import wait_until
@@ -482,3 +483,31 @@ def test_a_head_that_was_wrong_is_put_right_by_the_next_one(
     bank.apply_deposits()
 
     assert bank.escrow(reference).state == Escrow.State.AWAITING
+
+
+def test_coins_of_another_network_are_no_deposit(bank: Bank, settings: Settings) -> None:
+    """They cost nothing; an address is the same on each network."""
+    reference = bank.open_escrow()
+    deposit(bank, reference, PRICE_NANO)
+    before = cursor()
+    settings.TON_NETWORK = "mainnet"
+
+    with pytest.raises(TonUnavailable, match="serves testnet, and TON_NETWORK is mainnet"):
+        read(bank)
+
+    assert (cursor(), amounts(reference)) == (before, [])
+
+
+def test_another_message_to_the_same_recipient_is_no_receipt(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = bank.open_escrow()
+    deposit(bank, reference, PRICE_NANO)
+    address = bank.wallet(reference).address
+    [came] = bank.client.account_chain_transactions([address], after_lt=0)
+    assert came.in_msg is not None
+    page = bank.client._read(ChainTransactions, "transactions", {"account": [address]})
+    monkeypatch.setattr(bank.client, "_read", lambda *_asked: page)
+
+    assert bank.client.received(came.in_msg.hash, by=address, after_lt=0) == came
+    assert bank.client.received("ab" * 32, by=address, after_lt=0) is None
