@@ -32,6 +32,7 @@ def test_without_a_database(): pass
 """
 
 
+@pytest.mark.thorough
 def test_a_test_that_leaves_wrong_books_fails(tmp_path: Path) -> None:
     module = tmp_path / "test_books.py"
     module.write_text(BOOKS_THAT_ARE_WRONG)

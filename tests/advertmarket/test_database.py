@@ -27,6 +27,7 @@ print(connection.settings_dict["OPTIONS"]["pool"]["max_size"], settings.WEB_THRE
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("role", "statement_timeout"), [("web", "30s"), ("beat", "5min"), ("manage", "0")]
 )

@@ -32,6 +32,7 @@ print(urllib.request.urlopen("http://127.0.0.1:" + os.environ["METRICS_PORT"]).r
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("role", ["worker", "signer", "beat", "consumer", "chain", "watch"])
 def test_every_role_shows_what_it_counts(role: str) -> None:
     mnemonic = VARIABLES["TON_WALLET_MNEMONIC"] if role == "signer" else ""

@@ -180,6 +180,7 @@ def short_market(live_market: LiveMarket, settings: Settings) -> LiveMarket:
     return live_market
 
 
+@pytest.mark.thorough
 @hypothesis_settings(
     max_examples=40,
     deadline=None,

@@ -155,6 +155,7 @@ def ports(env: dict[str, str]) -> list[int]:
     return [int(port) for port in (env["DB_PORT"], env["REDIS_PORT"], kafka)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_services_are_gone_with_their_parent(root: Path, end: signal.Signals) -> None:
     with up(root) as (process, env):
@@ -164,6 +165,7 @@ def test_services_are_gone_with_their_parent(root: Path, end: signal.Signals) ->
     wait_until(lambda: not any(map(listening, ports(env))), what="all three stopped")
 
 
+@pytest.mark.thorough
 def test_a_service_that_dies_ends_up(root: Path) -> None:
     with up(root) as (process, env):
         with redis.Redis(port=int(env["REDIS_PORT"])) as client:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sandbox.ton.control import Chain
 from tests.sandbox.ton.api import TON, Api, soon
 from tests.sandbox.ton.conftest import NewWallet, StartChain
@@ -63,6 +65,7 @@ def test_an_accounts_transactions_form_a_chain(
     assert links[1:] == [(one["lt"], one["hash"]) for one in found[:-1]]
 
 
+@pytest.mark.thorough
 def test_hundreds_of_deposits_in_one_block_and_only_its_end_state_is_known(
     chain: Chain, api: Api, new_wallet: NewWallet
 ) -> None:

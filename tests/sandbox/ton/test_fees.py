@@ -31,6 +31,7 @@ transfers = st.lists(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=40, deadline=None)
 @given(transfers)
 def test_what_was_minted_is_held_or_was_paid_as_fees(
