@@ -402,7 +402,7 @@ _ALL = (
     Kind(
         "reconciliation_late",
         _P2,
-        _("No reconciliation has run for 5 minutes"),
+        _("No reconciliation has ended for {minutes} minutes"),
         _("The last one ended: {finished_at}."),
         _("If the books were wrong, nobody would know."),
         _("Run manage.py reconcile by hand; then look at the worker for the money and at beat."),
