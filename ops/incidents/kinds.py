@@ -76,6 +76,7 @@ _RECONCILE_FIRST = _(
 _NO_MONEY = _("No money is touched by this.")
 _NOTICES_LATE = _("The money goes on by itself; notices are late.")
 _ITS_MONEY_WAITS = _("The money is safe, and its recipient waits for it.")
+_IN_ESCROW = _("The money stays in escrow, and both sides wait.")
 _NOTHING_IS_LOST = _("Nothing is lost; what is due waits.")
 _ALL = (
     # --- P0: the money may be wrong, or nobody can tell ------------------------------------------
@@ -498,6 +499,26 @@ _ALL = (
         hold_s=30,
     ),
     # --- P3: without a sound ----------------------------------------------------------------------
+    Kind(
+        "deals_held",
+        _P3,
+        _("{count} deals are held for an operator"),
+        _("The oldest: deal {deal}, {status}, {reason}."),
+        _IN_ESCROW,
+        _("Look into the channel; then manage.py operate ask dispute.open."),
+        "a-deal-is-disputed-or-held",
+        _MONEY,
+    ),
+    Kind(
+        "dispute_overdue",
+        _P3,
+        _("Nobody has decided a dispute in time"),
+        _("Deal {deal}, {reason}, open for {days} days."),
+        _IN_ESCROW,
+        _("Look at the evidence in Admin, Disputes; then manage.py operate ask dispute.decide."),
+        "a-deal-is-disputed-or-held",
+        _MONEY,
+    ),
     Kind(
         "notices_failed",
         _P3,
