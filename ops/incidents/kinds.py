@@ -10,7 +10,7 @@ import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 
-from django.utils.functional import Promise
+from django.utils.functional import Promise, lazystr
 from django.utils.translation import gettext_lazy as _
 
 from ops.models import Severity
@@ -541,3 +541,17 @@ _ALL = (
     ),
 )
 KINDS = {kind.name: kind for kind in _ALL}
+
+
+def kind_named(name: str) -> Kind:
+    """Return the kind of a stored incident; of one that the code no longer has, its name."""
+    return KINDS.get(name) or Kind(
+        name,
+        Severity.P3,
+        lazystr(name),
+        lazystr(""),
+        _("This version does not know what it means; its facts stand in Admin."),
+        _("Find out whether it still holds; then manage.py incidents resolve."),
+        "alarms",
+        _INFRASTRUCTURE,
+    )

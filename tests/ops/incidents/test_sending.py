@@ -99,6 +99,19 @@ def test_people_hook_and_mail_are_told_at_the_same_time(
     assert {alert.sent_at for alert in Alert.objects.all()} == {clock.now}
 
 
+def test_an_alert_whose_kind_is_no_longer_in_the_code_goes_out(
+    sender: Sender, trouble: Trouble, hook: Hook
+) -> None:
+    trouble.seen(P1)
+    Incident.objects.update(kind="of_old")
+
+    send(sender)
+
+    [post] = hook.posts
+    assert (post["kind"], post["title"]) == ("of_old", "P1 · of_old")
+    assert post["runbook"] == "docs/runbook.md#alarms"
+
+
 def test_what_is_sent_is_not_sent_again(
     sender: Sender, clock: Clock, trouble: Trouble, hook: Hook
 ) -> None:
