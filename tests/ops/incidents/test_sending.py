@@ -29,7 +29,8 @@ from tests.ops.incidents.conftest import (
     make_vera,
     set_rota,
 )
-from tests.ops.incidents.outside import Hook, Mailbox
+from tests.ops.incidents.mailbox import Mailbox
+from tests.ops.incidents.outside import Hook
 from tests.waiting import wait_until
 
 P0 = Cause("check_critical", key="15", facts={"number": 15, "check": "c", "found": 1})
