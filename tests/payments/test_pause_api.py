@@ -15,6 +15,7 @@ from advertmarket.actors import Actor
 from advertmarket.state import redis_state
 from payments.models import OperatorRequest, PauseChange
 from payments.sending import pause
+from payments.sending.pause import changing
 from sandbox.process import LOOPBACK, free_port
 from tests.database import Clone
 from tests.operators import hire
@@ -140,7 +141,7 @@ def test_a_resume_that_did_not_reach_redis_is_no_success(
 ) -> None:
     post(ann, PAUSE, reason="a leak")
     seen = ann.get(PAUSE).json()["pause"]
-    monkeypatch.setattr(pause, "_delete_flag", lambda *_: None)
+    monkeypatch.setattr(changing, "_delete_flag", lambda *_: None)
 
     answer = post(ann, RESUME, reason="mended", pause=seen)
 
