@@ -10,12 +10,12 @@ from collections.abc import Callable
 from django.db import transaction
 
 from advertmarket.db import release_connection
+from ops.beside import Beside
 from ops.models import Alert, Incident, Severity
 from payments.sending import pause
 
 from . import alerts, text
 from .alerts import Channel, Outcome, Reason, Recipient
-from .beside import Beside
 from .causes import fit_to_show
 from .channels import NotDelivered, hook, mail, telegram
 from .kinds import kind_named
