@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import Operator
 from advertmarket.actors import Actor
+from advertmarket.audit.models import AuditEntry
 from advertmarket.state import redis_state
 from payments.models import OperatorRequest, PauseChange
 from payments.sending import pause
@@ -62,6 +63,19 @@ def test_an_operator_pauses_looks_and_resumes(ann: Client) -> None:
     assert (answer.status_code, answer.json()["state"]) == (200, "DONE")
     assert ann.get(PAUSE).json()["paused"] is False
     assert pause.pause_reason() == ""
+
+
+def test_the_audit_log_says_from_where(ann: Client) -> None:
+    ann.post(
+        PAUSE,
+        {"reason": "a leak"},
+        content_type="application/json",
+        headers={"x-forwarded-for": "6.6.6.6, 192.0.2.7"},
+    )
+
+    entries = AuditEntry.objects.filter(actor_kind="operator")
+    assert {entry.action for entry in entries} >= {"payouts.paused"}
+    assert {entry.ip_address for entry in entries} == {"192.0.2.7"}
 
 
 def test_a_stop_needs_no_redis_and_an_end_does(ann: Client, settings: Settings) -> None:

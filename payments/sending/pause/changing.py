@@ -95,7 +95,7 @@ class PausedAnew(DomainError):
 
 
 @requires_transaction
-def pause(*, actor: Actor, reason: str, at: dt.datetime, ip_address: str | None = None) -> None:
+def pause(*, actor: Actor, reason: str, at: dt.datetime) -> None:
     """Stop every broadcast of money from the commit on, whether or not Redis can be reached.
 
     Raises:
@@ -108,7 +108,7 @@ def pause(*, actor: Actor, reason: str, at: dt.datetime, ip_address: str | None 
     except UNREADABLE as away:
         logger.warning("paused without a look into Redis: %s", away)
     flag = f"{at:%Y-%m-%d %H:%M:%S} UTC, {name_of(str(actor))}: {why}"[:_FLAG_LENGTH]
-    change = _keep(actor, why, at, paused=True, flag=flag, ip_address=ip_address)
+    change = _keep(actor, why, at, paused=True, flag=flag)
     _after_commit(lambda: _set_flag(change))
 
 
@@ -119,7 +119,6 @@ def resume(
     reason: str,
     at: dt.datetime,
     seen: int | None = None,
-    ip_address: str | None = None,
 ) -> None:
     """Lift the pause (the one with the number `seen`, if told): the flag goes after the commit.
 
@@ -146,7 +145,7 @@ def resume(
         raise NotPaused
     if seen not in (None, last.pk):
         raise PausedAnew
-    change = _keep(actor, why, at, paused=False, ip_address=ip_address)
+    change = _keep(actor, why, at, paused=False)
     _after_commit(lambda: _delete_flag(change, flag))
 
 
@@ -271,7 +270,6 @@ def _keep(
     paused: bool,
     flag: str = "",
     outside: bool = False,
-    ip_address: str | None = None,
 ) -> PauseChange:
     before = last_change()
     change = PauseChange.objects.create(
@@ -285,7 +283,6 @@ def _keep(
         before={"paused": before is not None and before.paused},
         after={"paused": paused},
         reason=reason,
-        ip_address=ip_address,
         at=at,
     )
     logger.warning("payouts %s by %s: %s", "paused" if paused else "resumed", actor, reason)
