@@ -5,7 +5,6 @@ Names and units are those of https://prometheus.io/docs/practices/naming/: secon
 
 from __future__ import annotations
 
-import functools
 from datetime import timedelta
 
 from django.db import transaction
@@ -19,5 +18,8 @@ def count(counter: Counter, *labels: str) -> None:
 
 def observe(histogram: Histogram, took: timedelta) -> None:
     """Note how long something took, unless the caller's database transaction rolls back."""
-    seconds = took.total_seconds()
-    transaction.on_commit(functools.partial(histogram.observe, seconds), robust=True)
+
+    def note() -> None:  # no partial: of one that raises Django logs the name, which it has not
+        histogram.observe(took.total_seconds())
+
+    transaction.on_commit(note, robust=True)

@@ -1,5 +1,5 @@
-"""What every HTTP request passes: its correlation id and log line, whose pages may call the API,
-and the admin's own policy.
+"""What every HTTP request passes: its correlation id and log line, where it came from, whose pages
+may call the API, and the admin's own policy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-from . import correlation
+from . import correlation, origin
 
 logger = logging.getLogger("advertmarket.http")
 
@@ -57,6 +57,16 @@ def correlation_middleware(get_response: GetResponse) -> GetResponse:
                 },
             )
             return response
+
+    return middleware
+
+
+def origin_middleware(get_response: GetResponse) -> GetResponse:
+    """Bind the address that the request came from."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        with origin.bind(origin.of(request)):
+            return get_response(request)
 
     return middleware
 

@@ -93,6 +93,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "advertmarket.middleware.correlation_middleware",
+    "advertmarket.middleware.origin_middleware",
     "django.middleware.security.SecurityMiddleware",
     "advertmarket.middleware.cors_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -6,7 +6,6 @@ task that can be woken anyway; so a broker that is away is logged and forgotten.
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 import time
@@ -61,4 +60,8 @@ def wake_after_commit(task: Task[[], None] | str) -> None:
     Outside one, at once. A rollback wakes nobody. The task takes no arguments.
     """
     name = task if isinstance(task, str) else task.name
-    transaction.on_commit(functools.partial(_waker.wake, name), robust=True)
+
+    def wake() -> None:  # no partial: of one that raises Django logs the name, which it has not
+        _waker.wake(name)
+
+    transaction.on_commit(wake, robust=True)

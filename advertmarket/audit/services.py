@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from advertmarket import correlation
+from advertmarket import correlation, origin
 from advertmarket.actors import Actor
 from advertmarket.db import requires_transaction
 
@@ -22,12 +22,12 @@ def record(
     before: Mapping[str, object] | None,
     after: Mapping[str, object] | None,
     reason: str = "",
-    ip_address: str | None = None,
     at: datetime,
 ) -> None:
     """Write down what is done, in the database transaction that does it.
 
-    `before` and `after` hold what changed, ready for JSON; secrets and addresses masked.
+    `before` and `after` hold what changed, ready for JSON; secrets and addresses masked. Of an
+    operator the entry says where the request came from; of a user it does not: it is never deleted.
     """
     AuditEntry.objects.create(
         at=at,
@@ -39,6 +39,6 @@ def record(
         before=None if before is None else dict(before),
         after=None if after is None else dict(after),
         reason=reason,
-        ip_address=ip_address,
+        ip_address=origin.current() if actor.kind == "operator" else None,
         correlation_id=correlation.current(),
     )

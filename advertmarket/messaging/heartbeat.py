@@ -14,6 +14,8 @@ import redis
 
 from advertmarket.state import redis_state
 
+from . import consumer
+
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 10
@@ -56,12 +58,34 @@ class Beat:
     last_message_at: datetime | None
 
 
-def beats(group: str) -> list[Beat]:
-    """Return what the group's instances said in the last 30 s.
+@dataclass(frozen=True)
+class Group:
+    """What a consumer group's instances said in the last 30 s; of one that is silent, nothing."""
+
+    name: str
+    instances: tuple[Beat, ...]
+
+    @property
+    def states(self) -> set[Status]:
+        """The states that its instances are in."""
+        return {instance.status for instance in self.instances}
+
+    @property
+    def lag(self) -> int:
+        """How many records wait for it."""
+        return sum(instance.lag for instance in self.instances)
+
+
+def groups() -> list[Group]:
+    """Return every consumer group that has a handler, by name.
 
     Raises:
         redis.RedisError: Redis is away.
     """
+    return [Group(name, tuple(_beats(name))) for name in consumer.groups()]
+
+
+def _beats(group: str) -> list[Beat]:
     state = redis_state()
     keys = list(state.scan_iter(match=f"worker:{group}:*", count=1000))
     return [_read(str(value)) for value in state.mget(keys) if value] if keys else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -13,7 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from advertmarket.actors import Actor
 from advertmarket.errors import Code, DomainError
 from deals.delivery.verdict import Verdict
+from deals.lifecycle import DISPUTE_S
 from deals.models import Deal, Dispute, DisputeEvidence, PostingCheck
+from deals.moves import scaled
 from deals.permissions import DealNotFound, check_visible, kind_of
 from payments import selectors as payments
 
@@ -101,6 +103,11 @@ def get_dispute(deal_id: UUID, *, actor: Actor) -> DisputeView:
         decided_at=dispute.decided_at,
         evidence=tuple(_evidence(row, deal) for row in dispute.evidence.order_by("id")),
     )
+
+
+def decided_within() -> timedelta:
+    """Return how long after its opening a dispute should be decided; then it is escalated."""
+    return scaled(DISPUTE_S)
 
 
 def propose_split(dispute: Dispute) -> Proposal | None:

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from advertmarket.celery import SIGNER_QUEUE, TELEGRAM_QUEUE, app
-from advertmarket.messaging import consumer, heartbeat, kafka
+from advertmarket.messaging import heartbeat, kafka
 from advertmarket.messaging.topics import TOPICS
 from advertmarket.telegram.client import bot
 from ops.checks.query import rows
@@ -194,21 +194,21 @@ CHECKS: dict[str, Check] = {
 
 
 def _look_at_groups(details: Details) -> Iterator[str]:
-    details["groups"] = groups = {}
+    details["groups"] = told = {}
     try:
-        for group in consumer.groups():
-            beats = heartbeat.beats(group)
-            states = sorted({beat.status for beat in beats})
-            groups[group] = {"instances": len(beats), "states": states, "lag": _lag(beats)}
-            if not beats or "stopped" in states:
-                yield f"{group} {'has stopped' if beats else 'gives no sign of life'}"
+        for group in heartbeat.groups():
+            told[group.name] = {
+                "instances": len(group.instances),
+                "states": sorted(group.states),
+                "lag": group.lag,
+            }
+            if not group.instances:
+                yield f"{group.name} gives no sign of life"
+            elif "stopped" in group.states:
+                yield f"{group.name} has stopped"
         details["queues"] = _queue_lengths()
     except redis.RedisError as away:
         yield f"Redis does not tell of consumers: {type(away).__name__}"
-
-
-def _lag(beats: list[heartbeat.Beat]) -> int:
-    return sum(beat.lag for beat in beats)
 
 
 def _queue_lengths() -> dict[str, int]:

@@ -14,9 +14,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from ops import draining
+from ops.beside import begin
+from ops.own_connection import on_own_connection
 
 from .checks import CHECKS
-from .probes import LIMIT_S, Answer, Probes, in_own_thread
+from .probes import LIMIT_S, Answer, Probes
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +85,8 @@ def _is_operator(request: HttpRequest) -> bool:
         return False
     if not _asking.acquire(blocking=False):
         raise NotInTime
-    asked = in_own_thread(lambda: admin.site.has_permission(request))
+    look = on_own_connection(lambda: admin.site.has_permission(request), limit_s=LIMIT_S)
+    asked = begin(look, name="who asks for health")
     asked.add_done_callback(lambda _: _asking.release())
     return asked.result(LIMIT_S)
 

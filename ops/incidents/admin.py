@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from advertmarket.admin import ReadOnlyAdmin, ReadOnlyInline
 from ops.models import Alert, Incident, IncidentEntry, RotaEntry
 
-from .kinds import KINDS
+from .kinds import kind_named
 from .text import runbook_link, title_of
 
 
@@ -84,7 +84,7 @@ class IncidentAdmin(ReadOnlyAdmin[Incident]):
     @admin.display(description=_("runbook"))
     def runbook(self, incident: Incident) -> str:
         """Where the runbook says what to do."""
-        return runbook_link(KINDS[incident.kind])
+        return runbook_link(kind_named(incident.kind))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Incident]:
         """Add the names that the list shows."""

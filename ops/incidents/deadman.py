@@ -11,9 +11,9 @@ import logging
 import httpx
 from django.conf import settings
 
+from ops.beside import Beside
 from ops.models import Alert, Severity
 
-from .beside import Beside
 from .follow import open_incidents
 
 logger = logging.getLogger(__name__)

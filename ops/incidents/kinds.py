@@ -10,7 +10,7 @@ import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 
-from django.utils.functional import Promise
+from django.utils.functional import Promise, lazystr
 from django.utils.translation import gettext_lazy as _
 
 from ops.models import Severity
@@ -76,6 +76,7 @@ _RECONCILE_FIRST = _(
 _NO_MONEY = _("No money is touched by this.")
 _NOTICES_LATE = _("The money goes on by itself; notices are late.")
 _ITS_MONEY_WAITS = _("The money is safe, and its recipient waits for it.")
+_IN_ESCROW = _("The money stays in escrow, and both sides wait.")
 _NOTHING_IS_LOST = _("Nothing is lost; what is due waits.")
 _ALL = (
     # --- P0: the money may be wrong, or nobody can tell ------------------------------------------
@@ -402,7 +403,7 @@ _ALL = (
     Kind(
         "reconciliation_late",
         _P2,
-        _("No reconciliation has run for 5 minutes"),
+        _("No reconciliation has ended for {minutes} minutes"),
         _("The last one ended: {finished_at}."),
         _("If the books were wrong, nobody would know."),
         _("Run manage.py reconcile by hand; then look at the worker for the money and at beat."),
@@ -499,6 +500,26 @@ _ALL = (
     ),
     # --- P3: without a sound ----------------------------------------------------------------------
     Kind(
+        "deals_held",
+        _P3,
+        _("{count} deals are held for an operator"),
+        _("The oldest: deal {deal}, {status}, {reason}."),
+        _IN_ESCROW,
+        _("Look into the channel; then manage.py operate ask dispute.open."),
+        "a-deal-is-disputed-or-held",
+        _MONEY,
+    ),
+    Kind(
+        "dispute_overdue",
+        _P3,
+        _("Nobody has decided a dispute in time"),
+        _("Deal {deal}, {reason}, open for {days} days."),
+        _IN_ESCROW,
+        _("Look at the evidence in Admin, Disputes; then manage.py operate ask dispute.decide."),
+        "a-deal-is-disputed-or-held",
+        _MONEY,
+    ),
+    Kind(
         "notices_failed",
         _P3,
         _("{count} messages about money were not delivered in the last 24 hours"),
@@ -520,3 +541,17 @@ _ALL = (
     ),
 )
 KINDS = {kind.name: kind for kind in _ALL}
+
+
+def kind_named(name: str) -> Kind:
+    """Return the kind of a stored incident; of one that the code no longer has, its name."""
+    return KINDS.get(name) or Kind(
+        name,
+        Severity.P3,
+        lazystr(name),
+        lazystr(""),
+        _("This version does not know what it means; its facts stand in Admin."),
+        _("Find out whether it still holds; then manage.py incidents resolve."),
+        "alarms",
+        _INFRASTRUCTURE,
+    )

@@ -7,7 +7,8 @@ import functools
 import logging
 from collections.abc import Callable, Sequence
 
-from .beside import Beside
+from ops.beside import Beside
+
 from .causes import Cause
 from .detectors import RUNNER, Detector, Untold, all_detectors
 from .follow import Sighting

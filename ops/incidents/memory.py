@@ -15,10 +15,10 @@ from django.db import transaction
 from redis.exceptions import RedisError
 
 from advertmarket.state import redis_state
+from ops.beside import Beside
 
 from . import alerts, text
 from .alerts import Channel, Recipient
-from .beside import Beside
 from .causes import Cause, fit_to_show
 from .channels import NotDelivered, hook, mail, telegram
 from .clocks import REPEAT_AFTER

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from django.db import transaction
 
 from advertmarket.db import release_connection
+from ops.beside import Beside
 from ops.models import Alert, Incident, Severity
 from payments.sending import pause
 
 from . import alerts, text
 from .alerts import Channel, Outcome, Reason, Recipient
-from .beside import Beside
 from .causes import fit_to_show
 from .channels import NotDelivered, hook, mail, telegram
-from .kinds import KINDS
+from .kinds import kind_named
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def _payload(alert: Alert, wording: text.Wording, at: dt.datetime) -> dict[str, 
         "acknowledged": incident.acknowledged_at is not None,
         "gone": incident.gone_at is not None,
         "resolved": incident.resolved_at is not None,
-        "runbook": text.runbook_link(KINDS[incident.kind]),
+        "runbook": text.runbook_link(kind_named(incident.kind)),
         "title": wording.headline,
         "text": wording.plain,
         "sentAt": at.isoformat(),

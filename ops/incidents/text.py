@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from ops.models import Alert, Incident, Severity
 
 from .causes import fit_to_show, moment, page_of
-from .kinds import KINDS, RESPONSE, Kind
+from .kinds import RESPONSE, Kind, kind_named
 
 _HANDBOOK = "docs/runbook.md"
 _UNKNOWN = "?"
@@ -50,7 +50,7 @@ class Wording:
 def say(alert: Alert, *, language: str, money: str, perhaps_sent: bool, at: dt.datetime) -> Wording:
     """Put an alert into words; `money` says whether payouts run, as `payouts_now` does."""
     incident = alert.incident
-    kind = KINDS[incident.kind]
+    kind = kind_named(incident.kind)
     with translation.override(language):
         facts = _facts(incident.facts)
         headline = f"{_mark(alert.reason, incident)} · {title_of(incident)}"
@@ -71,7 +71,7 @@ def say(alert: Alert, *, language: str, money: str, perhaps_sent: bool, at: dt.d
 
 def title_of(incident: Incident) -> str:
     """Return what an incident is, in the active language."""
-    return _fill(KINDS[incident.kind].title, _facts(incident.facts))
+    return _fill(kind_named(incident.kind).title, _facts(incident.facts))
 
 
 def say_from_memory(

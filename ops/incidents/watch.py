@@ -14,8 +14,9 @@ from collections.abc import Callable
 import psycopg
 from django.db import InterfaceError, OperationalError
 
+from ops.beside import Beside, Silent
+
 from . import alerts, clocks, deadman, pausing, rota
-from .beside import Beside, Silent
 from .follow import Memory, Sighting, follow
 from .leader import Leadership
 from .look import Lookout

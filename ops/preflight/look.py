@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ops.health.probes import Unwell, in_own_thread
+from ops.beside import Beside, Silent
+from ops.health.probes import Unwell
+from ops.own_connection import on_own_connection
 
 from . import chain, settings, stores, telegram
 from .verdicts import Failed, Skipped, Verdict
@@ -52,20 +53,20 @@ class Told:
 def look(names: Sequence[str] = ()) -> list[Told]:
     """Look at everything, or at what is named, in 10 s and a moment at most."""
     asked = names or NAMES
-    futures = {name: in_own_thread(_LOOKS[name][0], limit_s=LIMIT_S) for name in asked}
-    return [_told(name, future, _LOOKS[name][1]) for name, future in futures.items()]
+    jobs = {name: on_own_connection(_LOOKS[name][0], limit_s=LIMIT_S) for name in asked}
+    beside: Beside[str, str] = Beside()
+    seen = beside.all(jobs, limit_s=LIMIT_S)
+    return [_told(name, outcome, _LOOKS[name][1]) for name, outcome in seen.items()]
 
 
-def _told(name: str, future: Future[str], fix: str) -> Told:
-    try:
-        return Told(name, Verdict.PASS, future.result(LIMIT_S))
-    except Skipped as reason:
-        return Told(name, Verdict.SKIPPED, str(reason))
-    except Failed as failure:
-        return Told(name, Verdict.FAIL, str(failure), failure.fix or fix)
-    except Unwell as problem:
-        return Told(name, Verdict.FAIL, str(problem), fix)
-    except TimeoutError:
-        return Told(name, Verdict.FAIL, f"no answer in {LIMIT_S:.0f} s", fix)
-    except Exception as error:  # whatever it met, it is no pass
-        return Told(name, Verdict.FAIL, f"{type(error).__name__}: {error}", fix)
+def _told(name: str, outcome: str | Exception, fix: str) -> Told:
+    match outcome:
+        case str():
+            return Told(name, Verdict.PASS, outcome)
+        case Skipped():
+            return Told(name, Verdict.SKIPPED, str(outcome))
+        case Failed():
+            return Told(name, Verdict.FAIL, str(outcome), outcome.fix or fix)
+        case Unwell() | Silent():
+            return Told(name, Verdict.FAIL, str(outcome), fix)
+    return Told(name, Verdict.FAIL, f"{type(outcome).__name__}: {outcome}", fix)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .run import AnotherRun, reconcile
+from .run import AnotherRun, is_in_progress, reconcile
 
-__all__ = ["AnotherRun", "reconcile"]
+__all__ = ["AnotherRun", "is_in_progress", "reconcile"]

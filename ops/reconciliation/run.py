@@ -17,6 +17,7 @@ from psycopg.errors import LockNotAvailable
 from advertmarket.actors import Actor
 from advertmarket.errors import Code, DomainError
 from ops.checks import EVERYTHING, Check, Scope, all_checks
+from ops.checks.query import rows
 from ops.models import Checkpoint, ReconciliationResult, ReconciliationRun
 
 from . import checkpoint
@@ -29,6 +30,14 @@ Kind = ReconciliationRun.Kind
 _ONE_RUN_LOCK = 0x7265636F6E
 _NEWEST_SEALS = 5
 """How many blocks of the audit log an incremental run looks at."""
+
+_IN_PROGRESS = """
+SELECT EXISTS (
+    SELECT FROM pg_locks
+     WHERE locktype = 'advisory' AND granted AND objsubid = 1
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND (classid::bigint << 32) + objid::bigint = %(lock)s)
+"""
 
 
 class AnotherRun(DomainError):
@@ -72,6 +81,12 @@ def reconcile(
         logger.exception("the reconciliation broke down")
         run = _broke_down(kind, asked_by, started_at, failure)
     return run
+
+
+def is_in_progress() -> bool:
+    """Return whether a run goes on now, in whatever process."""
+    [(found,)] = rows(_IN_PROGRESS, {"lock": _ONE_RUN_LOCK})
+    return bool(found)
 
 
 def _run(

@@ -8,7 +8,8 @@ import logging
 from django.db import DatabaseError, connection, transaction
 from django.utils.translation import gettext as _
 
-from ops.health.probes import in_own_thread
+from ops.beside import begin
+from ops.own_connection import on_own_connection
 
 from . import money, services, watch, work
 from .section import Section, Tell
@@ -44,7 +45,8 @@ def situation(*, at: dt.datetime) -> list[Section]:
 
     Without PostgreSQL that is the services alone. Nothing of it uses the caller's connection.
     """
-    told = in_own_thread(lambda: _of_the_database(at), limit_s=QUERY_S)
+    look = on_own_connection(lambda: _of_the_database(at), limit_s=QUERY_S)
+    told = begin(look, name="situation")
     services_told = services.tell_services()
     try:
         return [*told.result(ALL_S), *services_told]

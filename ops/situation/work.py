@@ -6,6 +6,7 @@ import datetime as dt
 
 from django.utils.translation import gettext as _
 
+from deals.disputes.selectors import decided_within
 from ops.checks.query import rows
 
 from .section import SHOWN, Section, age, listed
@@ -14,8 +15,8 @@ RECENT = dt.timedelta(hours=24)
 """A dead letter stays for ever; one that is older was seen."""
 
 _DISPUTES = """
-SELECT count(*) OVER (), deal_id, reason, opened_at, due_at, due_at < %(at)s FROM disputes
- WHERE state = 'OPEN' ORDER BY due_at LIMIT %(most)s
+SELECT count(*) OVER (), deal_id, reason, opened_at FROM disputes
+ WHERE state = 'OPEN' ORDER BY opened_at LIMIT %(most)s
 """
 
 _HELD_DEALS = """
@@ -46,13 +47,14 @@ SELECT count(*) OVER (), id, kind, error, created_at FROM telegram_updates
 
 def tell_disputes(at: dt.datetime) -> Section:
     """Disputes that an operator has to decide."""
-    found = rows(_DISPUTES, {"at": at, "most": SHOWN})
+    found = rows(_DISPUTES, {"most": SHOWN})
     count = found[0][0] if found else 0
-    lines = [
-        f"{reason}, open for {age(opened_at, at)}, due {due_at:%Y-%m-%d %H:%M} UTC"
-        f"{' (OVERDUE)' if is_late else ''}\n  deal {deal}"
-        for _count, deal, reason, opened_at, due_at, is_late in found
-    ]
+    lines = []
+    for _count, deal, reason, opened_at in found:
+        due_at = opened_at + decided_within()
+        late = " (OVERDUE)" if due_at < at else ""
+        due = f"due {due_at:%Y-%m-%d %H:%M} UTC{late}"
+        lines.append(f"{reason}, open for {age(opened_at, at)}, {due}\n  deal {deal}")
     return Section(_("disputes"), str(count), bool(count), listed(lines, count))
 
 

@@ -8,33 +8,37 @@ from datetime import UTC, datetime
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from advertmarket import correlation
+from advertmarket import correlation, origin
 from advertmarket.actors import Actor
 from advertmarket.audit import services as audit
 from advertmarket.audit.models import AuditEntry
 from advertmarket.db import NoDatabaseTransaction
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
+OLGA = Actor.operator(3)
 
 pytestmark = pytest.mark.django_db
 
 
-def record() -> None:
+def record(actor: Actor = OLGA) -> None:
     audit.record(
-        actor=Actor.operator(3),
+        actor=actor,
         action="pause",
         object_type="payouts",
         object_id="all",
         before={"paused": False},
         after={"paused": True, "until": AT},
         reason="drill",
-        ip_address="10.0.0.1",
         at=AT,
     )
 
 
 def test_what_is_done_is_written_down_with_its_correlation() -> None:
-    with correlation.bind(uuid.uuid4()) as correlation_id, transaction.atomic():
+    with (
+        correlation.bind(uuid.uuid4()) as correlation_id,
+        origin.bind("10.0.0.1"),
+        transaction.atomic(),
+    ):
         record()
 
     entry = AuditEntry.objects.get()
@@ -48,6 +52,13 @@ def test_what_is_done_is_written_down_with_its_correlation() -> None:
     assert entry.after == {"paused": True, "until": "2026-01-01T00:00:00Z"}
     assert (entry.at, entry.ip_address) == (AT, "10.0.0.1")
     assert entry.correlation_id == correlation_id
+
+
+def test_where_a_user_was_is_not_kept_for_ever() -> None:
+    with origin.bind("10.0.0.1"), transaction.atomic():
+        record(Actor.user(3))
+
+    assert AuditEntry.objects.get().ip_address is None
 
 
 def test_outside_a_database_transaction_nothing_is_written() -> None:

@@ -23,6 +23,7 @@ from ops import questions, tasks
 from ops.models import OperatorQuestion, ReconciliationRun
 from payments.models import AccountBalance, OperatorRequest, PauseChange
 from payments.sending import pause
+from payments.sending.pause import changing
 from sandbox.process import LOOPBACK, free_port
 from tests.bot_chat import BotChat
 from tests.database import Clone
@@ -274,7 +275,7 @@ def test_a_resume_that_did_not_reach_redis_is_no_success(
 ) -> None:
     olga.write("/pause a leak")
     [question] = olga.write("/resume mended")
-    monkeypatch.setattr(pause, "_delete_flag", lambda *_: None)
+    monkeypatch.setattr(changing, "_delete_flag", lambda *_: None)
 
     [answer] = olga.press(button(question))
 

@@ -22,8 +22,8 @@ from advertmarket.messaging import heartbeat, kafka
 from advertmarket.messaging.models import OutboxMessage
 from ops import draining
 from ops.health import checks
-from ops.health.own_connection import own_connection
 from ops.health.probes import Answer, Check, Probes, Unwell
+from ops.own_connection import own_connection
 from payments.models import ChainCursor
 from sandbox.process import LOOPBACK
 from tests.advertmarket.conftest import sign_in

@@ -12,9 +12,11 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import Operator
 from advertmarket.actors import Actor
+from advertmarket.audit.models import AuditEntry
 from advertmarket.state import redis_state
 from payments.models import OperatorRequest, PauseChange
 from payments.sending import pause
+from payments.sending.pause import changing
 from sandbox.process import LOOPBACK, free_port
 from tests.database import Clone
 from tests.operators import hire
@@ -61,6 +63,19 @@ def test_an_operator_pauses_looks_and_resumes(ann: Client) -> None:
     assert (answer.status_code, answer.json()["state"]) == (200, "DONE")
     assert ann.get(PAUSE).json()["paused"] is False
     assert pause.pause_reason() == ""
+
+
+def test_the_audit_log_says_from_where(ann: Client) -> None:
+    ann.post(
+        PAUSE,
+        {"reason": "a leak"},
+        content_type="application/json",
+        headers={"x-forwarded-for": "6.6.6.6, 192.0.2.7"},
+    )
+
+    entries = AuditEntry.objects.filter(actor_kind="operator")
+    assert {entry.action for entry in entries} >= {"payouts.paused"}
+    assert {entry.ip_address for entry in entries} == {"192.0.2.7"}
 
 
 def test_a_stop_needs_no_redis_and_an_end_does(ann: Client, settings: Settings) -> None:
@@ -140,7 +155,7 @@ def test_a_resume_that_did_not_reach_redis_is_no_success(
 ) -> None:
     post(ann, PAUSE, reason="a leak")
     seen = ann.get(PAUSE).json()["pause"]
-    monkeypatch.setattr(pause, "_delete_flag", lambda *_: None)
+    monkeypatch.setattr(changing, "_delete_flag", lambda *_: None)
 
     answer = post(ann, RESUME, reason="mended", pause=seen)
 

@@ -27,8 +27,8 @@ def deliver(address: str, subject: str, text: str, *, message_id: str) -> None:
     reached = False
     try:
         with _server() as server:
-            reached = True
             _introduce(server)
+            reached = True
             server.send_message(message)
     except smtplib.SMTPRecipientsRefused as refused:
         raise NotDelivered(f"{address} was refused: {refused.recipients}") from refused

@@ -10,11 +10,15 @@ from django.utils import timezone
 from ops.checks import Severity
 from ops.checks.query import rows
 from ops.incidents.causes import Cause, list_of, moment, page_of
+from ops.reconciliation import is_in_progress
 
 from . import detector
 
 LATE_AFTER = dt.timedelta(minutes=5)
 """It runs every minute; the audit log is sealed every 10 seconds."""
+
+BUSY_FOR = dt.timedelta(minutes=30)
+"""So long may one run, which is a full one, hold up the others; without it they end each minute."""
 
 FULL_LATE_AFTER = dt.timedelta(hours=26)
 """It runs every night, and takes its time."""
@@ -65,12 +69,18 @@ def books_are_right() -> Iterator[Cause]:
 
 @detector(every_s=10)
 def reconciliation_runs() -> Iterator[Cause]:
-    """No run has ended for minutes, no full one for a day, or the last one broke off."""
+    """No run has ended for minutes, no full one for a day, or the last one broke off.
+
+    While one goes on, the others wait for it by right, and it may take half an hour.
+    """
     page = list_of("ops_reconciliationrun")
+    is_busy = is_in_progress()  # asked first: a run that ends in between has its report
     now = timezone.now()
+    late_after = BUSY_FOR if is_busy else LATE_AFTER
     for finished_at, error, first_at, full_at in rows(_RUNS):
-        if finished_at is None or now - finished_at > LATE_AFTER:
-            facts = {"finished_at": moment(finished_at)}
+        if finished_at is None or now - finished_at > late_after:
+            minutes = late_after // dt.timedelta(minutes=1)
+            facts = {"minutes": minutes, "finished_at": moment(finished_at)}
             yield Cause("reconciliation_late", facts=facts, since=finished_at, page=page)
         if error:
             yield Cause("reconciliation_broken", facts={"error": error}, page=page)

@@ -26,13 +26,13 @@ OTHERS_CRITICAL_LAG = 500
 def consumers_work() -> Iterator[Cause]:
     """A group has no reader, has stopped, stands still at a record, or lags far behind."""
     try:
-        beats = {group: heartbeat.beats(group) for group in consumer.groups()}
+        groups = heartbeat.groups()
     except RedisError as away:
         raise Untold from away
-    if not any(beats.values()):
+    if not any(group.instances for group in groups):
         yield Cause("consumers_silent")
-    for group, instances in beats.items():
-        yield from _of_group(group, instances)
+    for group in groups:
+        yield from _of_group(group)
 
 
 @detector(every_s=30)
@@ -46,18 +46,17 @@ def records_are_applied() -> Iterator[Cause]:
         yield Cause("dead_letters", key=last.group, facts=facts, page=page)
 
 
-def _of_group(group: str, instances: list[heartbeat.Beat]) -> Iterator[Cause]:
-    states = {instance.status for instance in instances}
-    lag, limit = sum(instance.lag for instance in instances), _lag_limit(group)
-    facts = {"group": group, "lag": lag, "limit": limit}
-    if not instances:
-        yield Cause("consumer_silent", key=group, facts={"group": group})
-    if "stopped" in states:
-        yield Cause("consumer_stopped", key=group, facts=facts)
-    if "retrying" in states:
-        yield Cause("consumer_stalled", key=group, facts=facts)
-    if lag >= limit:
-        yield Cause("consumer_lag", key=group, facts=facts)
+def _of_group(group: heartbeat.Group) -> Iterator[Cause]:
+    name, limit = group.name, _lag_limit(group.name)
+    facts = {"group": name, "lag": group.lag, "limit": limit}
+    if not group.instances:
+        yield Cause("consumer_silent", key=name, facts={"group": name})
+    if "stopped" in group.states:
+        yield Cause("consumer_stopped", key=name, facts=facts)
+    if "retrying" in group.states:
+        yield Cause("consumer_stalled", key=name, facts=facts)
+    if group.lag >= limit:
+        yield Cause("consumer_lag", key=name, facts=facts)
 
 
 def _lag_limit(group: str) -> int:

@@ -36,7 +36,6 @@ def record(reason: str) -> None:
             before={"paused": False, "rate": 1.10},
             after={"paused": True, "until": AT},
             reason=reason,
-            ip_address="10.0.0.1",
             at=AT,
         )
 

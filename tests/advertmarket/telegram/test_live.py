@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx
 import pytest
@@ -14,29 +13,18 @@ from pytest_django import Settings
 from advertmarket.telegram import tasks
 from advertmarket.telegram.client import ALLOWED_UPDATES, bot
 from advertmarket.telegram.models import OutgoingMessage, Update
-from advertmarket.wsgi import application
 from sandbox.telegram.control import Telegram
 from tests.advertmarket.telegram.conftest import ANNA
 from tests.database import Clone
+from tests.local_web import local_web
 from tests.waiting import wait_until
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
 
 
 @pytest.fixture
 def web(committed_db: Clone, settings: Settings) -> Iterator[str]:
     """The product's WSGI application on a port."""
-    server = make_server("127.0.0.1", 0, application, handler_class=_Quiet)
-    settings.PUBLIC_URL = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield settings.PUBLIC_URL
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with local_web(settings) as url:
+        yield url
 
 
 def test_person_talks_to_the_bot(

@@ -21,7 +21,8 @@ from ops.incidents.follow import Memory, Sighting, follow
 from sandbox.telegram.control import Telegram
 from tests.local_telegram import local_telegram
 from tests.operators import hire
-from tests.ops.incidents.outside import Hook, Mailbox, serving
+from tests.ops.incidents.mailbox import Mailbox
+from tests.ops.incidents.outside import Hook, serving
 
 VERA, BORIS, STRANGER = 7001, 7002, 7003
 """Telegram accounts: two operators', Vera's in English and Boris' in Russian, and somebody's."""

@@ -1,15 +1,12 @@
-"""What alarms reach outside: a hook that is the dead man's switch too, and a mail server."""
+"""What alarms reach outside by HTTP: a hook that is the dead man's switch too."""
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -58,54 +55,6 @@ class _HookRequest(BaseHTTPRequestHandler):
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
-
-
-class Mailbox(socketserver.ThreadingTCPServer):
-    """A mail server that keeps what it is given, and refuses who is in `refused`."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _MailConversation)
-        self.mails: list[EmailMessage] = []
-        self.refused: set[str] = set()
-
-    @property
-    def port(self) -> int:
-        """Where it is, on the loopback interface."""
-        return int(self.server_address[1])
-
-
-class _MailConversation(socketserver.StreamRequestHandler):
-    server: Mailbox
-
-    def handle(self) -> None:
-        """Speak as much of RFC 5321 as a sender needs."""
-        self._say("220 ready")
-        for line in self.rfile:
-            word = line[:4].upper()
-            if word == b"QUIT":
-                self._say("221 bye")
-                return
-            if word == b"DATA":
-                self._say("354 go on")
-                self.server.mails.append(self._read())
-            refused = word == b"RCPT" and any(who in line.decode() for who in self.server.refused)
-            self._say("550 no such person" if refused else "250 fine")
-
-    def _read(self) -> EmailMessage:
-        lines = []
-        for line in self.rfile:
-            if line == b".\r\n":
-                break
-            lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
-        message = email.message_from_bytes(b"".join(lines), policy=email.policy.default)
-        assert isinstance(message, EmailMessage)
-        return message
-
-    def _say(self, text: str) -> None:
-        self.wfile.write(f"{text}\r\n".encode())
 
 
 @contextmanager

@@ -6,15 +6,17 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from advertmarket.audit import sealer
 from advertmarket.audit import services as audit
 from ops.models import ReconciliationResult, ReconciliationRun
+from ops.reconciliation import run as reconciliation
 from tests.database import Clone
 from tests.ops.incidents.conftest import ACTOR
 from tests.ops.incidents.seeing import names, seen
+from tests.payments.threads import unfinished
 
 INCREMENTAL, FULL = ReconciliationRun.Kind.INCREMENTAL, ReconciliationRun.Kind.FULL
 RESERVES = {"number": 15, "name": "wallets_hold_what_the_books_say", "severity": "CRITICAL"}
@@ -144,6 +146,25 @@ def test_reconciliation_that_does_not_run() -> None:
 
     run(ago=dt.timedelta(minutes=4))
     assert seen("reconciliation_runs") == []
+
+
+def test_a_run_that_goes_on_may_hold_up_the_others_for_half_an_hour(committed_db: Clone) -> None:
+    run(FULL, ago=dt.timedelta(minutes=29))
+    with unfinished(one_goes_on):
+        assert seen("reconciliation_runs") == []
+
+        ReconciliationRun.objects.all().delete()
+        run(FULL, ago=dt.timedelta(minutes=31))
+        [cause] = seen("reconciliation_runs")
+    assert (cause.id, cause.facts["minutes"]) == ("reconciliation_late", 30)
+
+    [cause] = seen("reconciliation_runs")
+    assert (cause.id, cause.facts["minutes"]) == ("reconciliation_late", 5)
+
+
+def one_goes_on() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [reconciliation._ONE_RUN_LOCK])
 
 
 @pytest.mark.django_db

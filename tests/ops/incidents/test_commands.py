@@ -198,3 +198,16 @@ def test_the_admin_shows_an_incident_with_its_history_and_alerts(
     for model in ("incident", "alert", "rotaentry"):
         assert client.get(f"/admin/ops/{model}/").status_code == 200
         assert client.get(f"/admin/ops/{model}/add/").status_code == 403
+
+
+def test_an_incident_whose_kind_is_no_longer_in_the_code_is_shown_by_its_name(
+    incidents: list[Incident], client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.force_login(Operator.objects.get(username="vera"))
+    Incident.objects.filter(pk=incidents[0].pk).update(kind="of_old")
+
+    for page in ("/admin/ops/incident/", f"/admin/ops/incident/{incidents[0].pk}/change/"):
+        answer = client.get(page)
+        assert answer.status_code == 200
+        assert "of_old" in answer.content.decode()
+    assert printed(capsys, "incidents").startswith(f"{incidents[0].pk}  P1  of_old  since ")

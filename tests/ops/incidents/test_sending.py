@@ -29,7 +29,8 @@ from tests.ops.incidents.conftest import (
     make_vera,
     set_rota,
 )
-from tests.ops.incidents.outside import Hook, Mailbox
+from tests.ops.incidents.mailbox import Mailbox
+from tests.ops.incidents.outside import Hook
 from tests.waiting import wait_until
 
 P0 = Cause("check_critical", key="15", facts={"number": 15, "check": "c", "found": 1})
@@ -97,6 +98,19 @@ def test_people_hook_and_mail_are_told_at_the_same_time(
     assert {mail["Subject"].split(" · ")[0] for mail in mailbox.mails} == {"P1"}
     assert [alert.state for alert in Alert.objects.all()] == ["SENT"] * 4
     assert {alert.sent_at for alert in Alert.objects.all()} == {clock.now}
+
+
+def test_an_alert_whose_kind_is_no_longer_in_the_code_goes_out(
+    sender: Sender, trouble: Trouble, hook: Hook
+) -> None:
+    trouble.seen(P1)
+    Incident.objects.update(kind="of_old")
+
+    send(sender)
+
+    [post] = hook.posts
+    assert (post["kind"], post["title"]) == ("of_old", "P1 · of_old")
+    assert post["runbook"] == "docs/runbook.md#alarms"
 
 
 def test_what_is_sent_is_not_sent_again(

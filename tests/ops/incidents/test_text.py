@@ -206,6 +206,32 @@ def test_a_fact_that_is_missing_costs_no_alert(at_night: Clock, trouble: Trouble
     assert headline == "P1 · A transfer has been stuck for over an hour: ? TON"
 
 
+@pytest.mark.django_db
+def test_one_whose_kind_is_no_longer_in_the_code_is_told_by_its_name(
+    at_night: Clock, trouble: Trouble
+) -> None:
+    make_vera()
+    trouble.seen(BROKEN)
+    Incident.objects.update(kind="check_of_old")
+    number = Incident.objects.get().pk
+
+    assert (
+        said("en", at_night).plain
+        == f"""\
+P0 · check_of_old
+
+Since 2026-03-01 02:59 UTC (1 min).
+This version does not know what it means; its facts stand in Admin.
+Payouts run.
+First: Find out whether it still holds; then manage.py incidents resolve.
+Incident {number}: acknowledge it within 30 min, until 2026-03-01 03:30 UTC.
+Runbook: docs/runbook.md#alarms
+Look at: https://bot.example/admin/ops/reconciliationrun/9/change/
+Incident: https://bot.example/admin/ops/incident/{number}/change/
+Dashboard: Infrastructure"""
+    )
+
+
 def test_without_postgresql_in_both_languages(settings: Settings) -> None:
     def wording(language: str) -> str:
         return text.say_from_memory(
@@ -266,6 +292,10 @@ def anchors() -> set[str]:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 def test_every_kind_leads_to_a_section_of_the_runbook(kind: Kind) -> None:
     assert kind.anchor in anchors()
+
+
+def test_a_kind_of_old_leads_to_a_section_of_the_runbook() -> None:
+    assert kinds.kind_named("of_old").anchor in anchors()
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import time
 from collections.abc import Iterator
@@ -9,10 +10,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from prometheus_client import CollectorRegistry
 
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.state import redis_state
+from deals import sweeps
+from deals.models import Dispute
 from ops import metrics
 from ops.metrics import Source, all_sources, state
 from ops.metrics.state import READ, State
@@ -114,6 +118,18 @@ def test_deals_wait_by_their_status(funded_market: FundedMarket) -> None:
     assert shown("deals_overdue_seconds") == 0
     assert shown("outbox_pending") == OutboxMessage.objects.count() > 0
     assert shown("outbox_failed") == 0
+
+
+def test_a_dispute_is_overdue_however_often_it_was_escalated(funded_market: FundedMarket) -> None:
+    disputed = funded_market.submitted()
+    funded_market.dispute(disputed)
+    assert scrape()("disputes_open") == 1
+    assert scrape()("disputes_overdue_seconds") == 0
+
+    Dispute.objects.update(opened_at=timezone.now() - dt.timedelta(days=7, minutes=1))
+    sweeps.escalate_disputes()
+
+    assert 60 <= (scrape()("disputes_overdue_seconds") or 0) < 120
 
 
 def test_a_pause_and_a_lost_epoch_are_told_apart(bank: Bank) -> None:

@@ -14,7 +14,7 @@ from advertmarket.celery import BEAT_DAILY, BEAT_SECONDS
 from ops import tasks
 from ops.checks import Check, CouldNotLook, Finding, Look, Severity
 from ops.models import ReconciliationResult, ReconciliationRun
-from ops.reconciliation import AnotherRun, reconcile, run
+from ops.reconciliation import AnotherRun, is_in_progress, reconcile, run
 from tests.payments.threads import elsewhere, together, unfinished
 
 from .past import FEE_NANO, LEFT_NANO, PRICE_NANO, SHARE_NANO, SWEPT_NANO, live
@@ -278,6 +278,22 @@ def test_a_second_run_waits_for_the_first(only: list[Check]) -> None:
     both = together(look, look)
 
     assert [each.result().passed for each in both] == [True, True]
+
+
+def test_that_one_goes_on_is_seen_from_elsewhere(only: list[Check]) -> None:
+    seen: list[bool] = []
+
+    def looked_at(look: Look) -> Iterator[Finding]:
+        elsewhere(lambda: seen.append(is_in_progress()))
+        yield from ()
+
+    only.append(Check(1, Severity.HIGH, looked_at))
+    assert not is_in_progress()
+
+    look()
+
+    assert seen == [True]
+    assert not is_in_progress()
 
 
 def test_a_run_that_waits_in_vain_says_so(only: list[Check]) -> None:

@@ -12,14 +12,15 @@ MOST_WITHHELD_NANO = TON // 20
 
 NEXT = {
     "AWAITING": {"FUNDED", "CLOSED", "EXPIRED"},
-    "EXPIRED": {"FUNDED"},
+    "EXPIRED": {"FUNDED", "CLOSED"},
     "FUNDED": {"RELEASED", "REFUNDED", "SPLIT"},
     "RELEASED": set(),
     "SPLIT": set(),
     "REFUNDED": set(),
     "CLOSED": set(),
 }
-"""How an escrow may go on by itself; a payout that is cancelled makes it REFUNDED."""
+"""How an escrow may go on. An expired one is funded by what came in time, or closed if an operator
+rejects that; a payout that is cancelled makes it REFUNDED."""
 
 
 def least_funding(price_nano: int) -> int:

@@ -34,6 +34,7 @@ from tests.payments.bank import ACTOR
 from tests.payments.threads import together
 
 from . import acts, healing, invariants
+from .beside import Beside
 from .expected import TON, Deal, least_funding
 from .invariants import none_of
 from .tally import Tally
@@ -89,7 +90,8 @@ def step(*, books: bool = True, **choices: Any) -> Callable[[F], Any]:
             self.tally.count(f"rule {do.__name__}")
             self.world.tick()
             self.unchecked = self.unchecked or books
-            do(self, **chosen)
+            with self.beside.step(do.__name__, chosen):
+                do(self, **chosen)
 
         as_rule: Callable[[Any], Any] = rule(**choices)
         return as_rule(counted)
@@ -142,6 +144,7 @@ class Money(RuleBasedStateMachine):
         self.open = invariants.Open(0, 0, 0)
         self._stack = contextlib.ExitStack()
         self.world: World = self._stack.enter_context(self.worlds.world())
+        self.beside = Beside(self.world, self.tally)
         self.tally.worlds += 1
 
     def teardown(self) -> None:
@@ -151,6 +154,7 @@ class Money(RuleBasedStateMachine):
                 turns = healing.heal(self.world, self.deals)
                 self.tally.counts["healing turns"] += turns
                 healing.judge(self.world, self.deals)
+                self.beside.look_after_healing()
         self.tally.write()
 
     # --- after each step --------------------------------------------------------------------------
@@ -164,6 +168,7 @@ class Money(RuleBasedStateMachine):
             for deal in self.deals:
                 healing.judge_owner(self.world, deal)
         self.unchecked = self.moved = False
+        self.beside.look_now_and_then()
 
     def _check_the_books(self) -> None:
         none_of(invariants.broken())

@@ -54,8 +54,17 @@ def summary(tallies: list[Tally]) -> str:
     for group, of_group in sorted(groups.items()):
         lines.append(f"{group}: {of_group.total()}")
         lines += [f"  {number:8} {what}" for what, number in sorted(of_group.items())]
-    lines += [f"findings: {len(findings)}", *findings]
+    lines += [_beside(groups, findings), f"findings: {len(findings)}", *findings]
     return "\n".join(lines)
+
+
+def _beside(groups: dict[str, Counter[str]], findings: list[str]) -> str:
+    runs, alarms = groups.get("reconciliation", Counter()), groups.get("alarm", Counter())
+    false_ones = sum("false alarm" in finding for finding in findings)
+    return (
+        f"beside it: {runs.total()} reconciliations, {runs['full']} of them of everything;"
+        f" {alarms.total()} alarms had a cause that was planted, {false_ones} had none"
+    )
 
 
 def main() -> None:

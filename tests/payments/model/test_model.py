@@ -7,17 +7,11 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
-from pytest_django.plugin import DjangoDbBlocker
-
-from tests.database import Databases
-from tests.payments.doomed import Doomed
-from tests.payments.mothers import Mother
 
 from .machine import Money, TimeIsUp
 from .tally import Tally
@@ -35,18 +29,6 @@ SHORT = settings(
 )
 LONG = settings(SHORT, max_examples=6, stateful_step_count=150)
 SHRINKING = settings(LONG, phases=[Phase.generate, Phase.shrink])
-
-
-@pytest.fixture(scope="session")
-def worlds(
-    databases: Databases,
-    django_db_setup: None,
-    django_db_blocker: DjangoDbBlocker,
-    mother_of_chains: Mother,
-    doomed: Doomed,
-) -> Iterator[Worlds]:
-    with django_db_blocker.unblock():
-        yield Worlds(databases, mother_of_chains, doomed)
 
 
 def play(

@@ -142,12 +142,12 @@ class Worlds:
             now = dt.datetime.fromtimestamp(chain.freeze_clock(), dt.UTC)
             clock = stack.enter_context(time_machine.travel(now, tick=False))
             stack.enter_context(override_settings(**_SETTINGS, TON_API_URL=url))
-            stack.enter_context(_replaced(ton_api, "time", SimpleNamespace(sleep=_do_not)))
-            stack.enter_context(_replaced(wallets, "STOCK", _STOCK))
+            stack.enter_context(replaced(ton_api, "time", SimpleNamespace(sleep=_do_not)))
+            stack.enter_context(replaced(wallets, "STOCK", _STOCK))
             stack.callback(redis_state().flushall)
             world = World(chain, clock, self._doomed)
             stack.callback(lambda: world.client.close())
-            stack.enter_context(_replaced(ton_client, "reading", lambda: world.client))
+            stack.enter_context(replaced(ton_client, "reading", lambda: world.client))
             yield world
 
 
@@ -156,7 +156,8 @@ def _do_not(_seconds: float) -> None:
 
 
 @contextmanager
-def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
+def replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
+    """Let a module have something else by this name."""
     before = getattr(module, name)
     setattr(module, name, value)
     try:

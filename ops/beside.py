@@ -31,17 +31,15 @@ class Beside(Generic[K, T]):
 
     def __init__(self) -> None:
         self._running: dict[K, Future[T]] = {}
+        self._lock = threading.Lock()
 
     def start(self, name: K, job: Callable[[], T]) -> Future[T]:
         """Begin a job, unless the last one of this name still runs; return its future."""
-        running = self._running.get(name)
-        if running is None or running.done():
-            running = self._running[name] = Future()
-            thread = threading.Thread(
-                target=_run, args=(running, job), name=f"watch {name}", daemon=True
-            )
-            thread.start()
-        return running
+        with self._lock:
+            running = self._running.get(name)
+            if running is None or running.done():
+                running = self._running[name] = begin(job, name=f"beside {name}")
+            return running
 
     def all(self, jobs: Mapping[K, Callable[[], T]], *, limit_s: float) -> dict[K, T | Exception]:
         """Run jobs and return what each returned or raised, or `Silent`, within `limit_s`."""
@@ -61,6 +59,13 @@ class Beside(Generic[K, T]):
     def wait(self, *, limit_s: float) -> bool:
         """Wait for all that runs; return whether it has ended."""
         return not wait_for(list(self._running.values()), timeout=limit_s).not_done
+
+
+def begin(job: Callable[[], T], *, name: str) -> Future[T]:
+    """Begin a job in a thread of this name, for which no ending process waits."""
+    future: Future[T] = Future()
+    threading.Thread(target=_run, args=(future, job), name=name, daemon=True).start()
+    return future
 
 
 def _run(future: Future[T], job: Callable[[], T]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
+from django.utils import translation
 
+T = TypeVar("T")
 ALIAS = "default"
 
 
@@ -25,6 +27,17 @@ def own_connection(*, limit_s: float) -> Iterator[None]:
     finally:
         wrapper.close()
         del connections[ALIAS]
+
+
+def on_own_connection(work: Callable[[], T], *, limit_s: float) -> Callable[[], T]:
+    """Return `work` as another thread may do it: so connected, and in the caller's language."""
+    language = translation.get_language()
+
+    def job() -> T:
+        with own_connection(limit_s=limit_s), translation.override(language):
+            return work()
+
+    return job
 
 
 def _settings(limit_s: float) -> dict[str, Any]:
