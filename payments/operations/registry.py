@@ -43,6 +43,13 @@ class Payload(BaseModel):
         """Whether it takes a second person as things stand (AFTER_ALARM)."""
         return False
 
+    def check(self) -> None:
+        """Return if it may be asked for: what nobody could approve keeps no second person busy.
+
+        Raises:
+            DomainError: it would be refused, whoever approves.
+        """
+
     def masked(self) -> dict[str, Any]:
         """Return what the audit log may show."""
         return self.model_dump(mode="json")

@@ -78,7 +78,7 @@ def withdrawal_due(bank: Bank) -> UUID:
     """The treasury owes a part of its own to the cold wallet, which is the owner's here."""
     bank.fund_treasury(WITHDRAWN_NANO + 2 * TON)
     came = books.AnUnsolicitedSum(subwallet=TREASURY, nano=WITHDRAWN_NANO, key=uuid4())
-    wanted = books.AnAmount(nano=WITHDRAWN_NANO)
+    wanted = books.AWithdrawal(nano=WITHDRAWN_NANO, address=bank.owner.raw_address)
     with override_settings(TREASURY_COLD_ADDRESS=bank.owner.raw_address), transaction.atomic():
         for operation, payload in ((books.claim, came), (books.withdraw, wanted)):
             operation(payload, evidence=None, reason="test", actor=ACTOR, at=timezone.now())
