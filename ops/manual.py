@@ -65,7 +65,10 @@ _WAYS_IN = (
         f"a deal's sum above {REVIEW_ABOVE_NANO // NANO_PER_TON:,} TON",
         "waits in DEPOSIT_PENDING for an operator's yes or no",
     ),
-    ("to a wallet without a deal, to the treasury, with a jetton notice", "UNSOLICITED"),
+    (
+        "to a wallet without a deal, to the treasury, with a jetton notice",
+        "UNSOLICITED; but for the treasury's, two operators can send it back",
+    ),
 )
 
 _WAYS_OUT = f"""\
@@ -77,7 +80,8 @@ is credited to NETWORK_FEES. Commission is {FALLBACK_RATE_BP // 100} % unless a 
 fixed when the deal is made; in a split it is taken on the owner's part alone. A payout without an
 address is told at once and on days {", ".join(map(str, REMINDER_DAYS))}; on the last an operator
 decides. What a wallet had sent for a deal that a restore lost is booked out of UNSOLICITED, where
-that deal's deposits are, by two operators who know of it (LOST_DEAL).
+that deal's deposits are, by two operators who know of it (LOST_DEAL). What came unasked goes back
+where two operators say (UNSOLICITED_REFUND), as a refund does; given up, it is nobody's again.
 """
 
 

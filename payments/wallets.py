@@ -76,6 +76,11 @@ def lock_wallet(subwallet: int) -> Wallet:
     return wallet
 
 
+def reference_of(wallet: Wallet) -> UUID:
+    """Return the deal that a wallet serves; of one that serves none its number stands for it."""
+    return wallet.reference or UUID(int=wallet.subwallet)
+
+
 @requires_transaction
 def take_wallet(*, reference: UUID) -> Wallet:
     """Give an unused wallet to `reference`, which then has it for ever.

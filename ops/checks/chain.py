@@ -105,7 +105,7 @@ SELECT 'wallet ' || wallet_id, count(*)
   FROM ton_transactions JOIN wallets wallet ON wallet.subwallet = wallet_id
  WHERE direction = 'OUT' AND mc_seqno > %(after_block)s AND settlement_id IS NULL
    AND (state IN ('LANDED', 'CONFIRMED', 'FOREIGN')
-        OR state = 'ADOPTED' AND sent_nano > 0 AND reserved_at IS NULL)
+        OR state IN ('ADOPTED', 'BOUNCED') AND sent_nano > 0 AND reserved_at IS NULL)
  GROUP BY wallet_id
 """
 

@@ -45,14 +45,16 @@ SELECT deal.id, deal.status, escrow.state
 _OWED = """
 SELECT coalesce(owed.code, account.code), coalesce(account.balance_nano, 0), coalesce(owed.nano, 0)
   FROM (
-    SELECT (CASE settlement.kind WHEN 'PAYOUT' THEN 'OWNER_PENDING'
-                                 WHEN 'REFUND' THEN 'REFUND_PENDING'
-                                 WHEN 'OVERPAYMENT_REFUND' THEN 'OVERPAYMENT'
-                                 WHEN 'LATE_DEPOSIT_REFUND' THEN 'LATE_DEPOSIT' END)
-           || ':' || settlement.reference AS code,
+    SELECT CASE settlement.kind
+                WHEN 'PAYOUT' THEN 'OWNER_PENDING:' || settlement.reference
+                WHEN 'REFUND' THEN 'REFUND_PENDING:' || settlement.reference
+                WHEN 'OVERPAYMENT_REFUND' THEN 'OVERPAYMENT:' || settlement.reference
+                WHEN 'LATE_DEPOSIT_REFUND' THEN 'LATE_DEPOSIT:' || settlement.reference
+                WHEN 'UNSOLICITED_REFUND' THEN 'RETURNING:' || settlement.wallet_id END AS code,
            sum(settlement.amount_nano) AS nano
       FROM settlements settlement
-     WHERE settlement.kind IN ('PAYOUT', 'REFUND', 'OVERPAYMENT_REFUND', 'LATE_DEPOSIT_REFUND')
+     WHERE settlement.kind IN ('PAYOUT', 'REFUND', 'OVERPAYMENT_REFUND', 'LATE_DEPOSIT_REFUND',
+                               'UNSOLICITED_REFUND')
        AND settlement.state NOT IN ('CONFIRMED', 'CANCELLED')
        AND NOT EXISTS (SELECT FROM ton_transactions chain WHERE chain.settlement_id = settlement.id
                           AND chain.state IN ('LANDED', 'CONFIRMED', 'ADOPTED'))
@@ -65,7 +67,7 @@ SELECT coalesce(owed.code, account.code), coalesce(account.balance_nano, 0), coa
     SELECT code, balance_nano FROM account_balances
      WHERE balance_nano > 0
        AND split_part(code, ':', 1) IN ('OWNER_PENDING', 'REFUND_PENDING', 'OVERPAYMENT',
-                                        'LATE_DEPOSIT', 'DEPOSIT_PENDING')
+                                        'LATE_DEPOSIT', 'RETURNING', 'DEPOSIT_PENDING')
   ) AS account USING (code)
  WHERE coalesce(account.balance_nano, 0) <> coalesce(owed.nano, 0)
 """
@@ -79,11 +81,13 @@ SELECT account.code, account.balance_nano FROM account_balances account
 
 _OWED_FIGURES = """
 SELECT coalesce(sum(balance_nano) FILTER (WHERE kind = 'OWNER_PENDING'), 0) AS to_owners_nano,
-       coalesce(sum(balance_nano) FILTER (WHERE kind <> 'OWNER_PENDING'), 0) AS to_advertisers_nano
+       coalesce(sum(balance_nano) FILTER (WHERE kind NOT IN ('OWNER_PENDING', 'RETURNING')), 0)
+       AS to_advertisers_nano,
+       coalesce(sum(balance_nano) FILTER (WHERE kind = 'RETURNING'), 0) AS returning_nano
   FROM (SELECT balance_nano, split_part(code, ':', 1) AS kind FROM account_balances
          WHERE balance_nano > 0) AS account
  WHERE kind IN ('OWNER_PENDING', 'REFUND_PENDING', 'OVERPAYMENT', 'LATE_DEPOSIT',
-                'DEPOSIT_PENDING')
+                'RETURNING', 'DEPOSIT_PENDING')
 """
 
 _PARTIALS = """
@@ -171,6 +175,7 @@ _OWED_TO_PEOPLE = [
     Settlement.Kind.REFUND,
     Settlement.Kind.PARTIAL_DEPOSIT_REFUND,
     Settlement.Kind.LATE_DEPOSIT_REFUND,
+    Settlement.Kind.UNSOLICITED_REFUND,
 ]
 _ON_ITS_WAY = [*Settlement.WORKING, Settlement.State.NEEDS_OPERATOR]
 

@@ -84,7 +84,8 @@ def tell_money(at: dt.datetime) -> Section:
     """What is held, owed and ours, and whether the chain has as much."""
     nano = {name: int(held) for name, held in rows(_BALANCES)}
     [(chain_nano, books_nano, seqno, block_at)] = rows(_CHAIN)
-    owed = [*(kind for kind in DEBTS if kind is not PerDeal.ESCROW), PerWallet.BOUNCED]
+    of_deals = (kind for kind in DEBTS if kind is not PerDeal.ESCROW)
+    owed = [*of_deals, PerWallet.BOUNCED, PerWallet.RETURNING]
     says = _("escrow {escrow}, owed {owed}, treasury {treasury}").format(
         escrow=ton(nano.get(PerDeal.ESCROW)),
         owed=ton(sum(nano.get(kind, 0) for kind in owed)),

@@ -50,6 +50,7 @@ class PerWallet(StrEnum):
 
     BOUNCED = "BOUNCED"
     UNSOLICITED = "UNSOLICITED"
+    RETURNING = "RETURNING"
 
     def of(self, subwallet: int) -> Account:
         """Return the account of this kind of one wallet."""
@@ -73,6 +74,7 @@ MEANING: dict[str, str] = {
     PerDeal.COMMISSION: "the platform's share, not yet swept",
     PerWallet.BOUNCED: "a transfer of ours that came back, until it is owed again",
     PerWallet.UNSOLICITED: "nobody's: spam, jetton notices, strangers' sends to the treasury",
+    PerWallet.RETURNING: "came unasked, and goes back to whom operators know that it is",
     PLATFORM_TREASURY: "the platform's own: swept commission",
     DUST_WRITEOFF: "what was too little to give back",
 }

@@ -23,6 +23,7 @@ from .chart import (
 
 _K, _D, _W = Journal.Kind, PerDeal, PerWallet
 _GIVEN_BACK = (_D.REFUND_PENDING, _D.OVERPAYMENT, _D.LATE_DEPOSIT, _D.PARTIAL_DEPOSIT)
+_REFUNDED = (*_GIVEN_BACK, _W.RETURNING)
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,12 @@ LEGS: dict[Journal.Kind, tuple[Leg, ...]] = {
     _K.UNCLAIMED_REFUND: (
         _leg((_D.OWNER_PENDING, _D.COMMISSION), _D.REFUND_PENDING, "unclaimed:{deal}"),
     ),
+    _K.UNSOLICITED_REFUND: (
+        _leg(_W.UNSOLICITED, _W.RETURNING, "return:{settlement}"),
+        _leg(_W.RETURNING, _W.UNSOLICITED, "unreturned:{settlement}"),
+    ),
     _K.OWNER_WITHDRAWAL: (_leg(_D.OWNER_PENDING, EXTERNAL_TON, _OUT),),
-    _K.REFUND_SENT: (_leg(_GIVEN_BACK, (EXTERNAL_TON, NETWORK_FEES), _OUT),),
+    _K.REFUND_SENT: (_leg(_REFUNDED, (EXTERNAL_TON, NETWORK_FEES), _OUT),),
     _K.COMMISSION_SWEEP: (
         _leg(_D.COMMISSION, PLATFORM_TREASURY, "sweep:{settlement}"),
         _leg(IN_TRANSIT, EXTERNAL_TON, _OUT),
@@ -73,7 +78,7 @@ LEGS: dict[Journal.Kind, tuple[Leg, ...]] = {
     _K.BOUNCE: (
         _leg(
             (_W.BOUNCED, NETWORK_FEES),
-            (_D.OWNER_PENDING, *_GIVEN_BACK, PLATFORM_TREASURY, IN_TRANSIT),
+            (_D.OWNER_PENDING, *_REFUNDED, _W.UNSOLICITED, PLATFORM_TREASURY, IN_TRANSIT),
             "bounce:{wallet}:{lt}",
         ),
     ),

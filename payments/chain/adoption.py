@@ -104,12 +104,6 @@ class NotLost(NotAdoptable):
     message = _("Wallet {subwallet} is not reserved for a deal that was lost.")
 
 
-class CameBack(NotAdoptable):
-    """The recipient does not have it."""
-
-    message = _("It came back to wallet {subwallet}: the money is there.")
-
-
 class DestinationLost(NotAdoptable):
     """The recipient's address was given, or changed, after the backup."""
 
@@ -202,7 +196,7 @@ def adopt_lost(
     """Book what a FOREIGN message sent for a deal that was lost: out of what had come unasked.
 
     Nothing here tells of that deal; who calls this knows it. `evidence` is as for `adopt`. What
-    went to the treasury is the platform's. The wallet stays frozen.
+    went to the treasury is the platform's; what came back is there again. The wallet stays frozen.
 
     Raises:
         NotAdoptable: something else must happen first, or the wallet was never a lost deal's.
@@ -211,25 +205,26 @@ def adopt_lost(
     row, wallet = _lock(chain_transaction_id)
     if wallet.reserved_at is None or not row.sent_nano:
         raise NotLost(subwallet=wallet.subwallet)
-    if _returned(row, wallet, evidence) is not None:
-        raise CameBack(subwallet=wallet.subwallet)
+    returned = _returned(row, wallet, evidence)
     ledger.post(
         kind=Journal.Kind.LOST_DEAL,
         key=f"out:{wallet.address}:{row.lt}",
-        lines=_out_of_unsolicited(row, wallet),
+        lines=_out_of_unsolicited(row, wallet, has_arrived=returned is None),
         actor=actor,
         at=at,
     )
     _count(row, wallet)
+    if returned is not None:
+        owe_again(wallet=wallet, settlement=None, attempt=row, returned=returned, at=at)
 
 
-def _out_of_unsolicited(row: TonTransaction, wallet: Wallet) -> list[Line]:
+def _out_of_unsolicited(row: TonTransaction, wallet: Wallet, *, has_arrived: bool) -> list[Line]:
     source, sent_nano = PerWallet.UNSOLICITED.of(wallet.subwallet), row.sent_nano
     to = Wallet.objects.filter(address=row.destination).first()
-    if to is None:
-        return [Line(source, EXTERNAL_TON, sent_nano, wallet.subwallet)]
-    if to.subwallet != TREASURY:
+    if to is not None and to.subwallet != TREASURY:
         raise NotOurs
+    if to is None or not has_arrived:
+        return [Line(source, EXTERNAL_TON, sent_nano, wallet.subwallet)]
     return [
         Line(source, PLATFORM_TREASURY, sent_nano),
         Line(IN_TRANSIT, EXTERNAL_TON, sent_nano, wallet.subwallet),

@@ -254,7 +254,7 @@ def _make_whole(wallet: Wallet, message: Message, row: TonTransaction, at: dt.da
     if attempt is None:
         freeze(wallet=wallet, reason=f"a bounce that answers no transfer ({row.tx_hash})", at=at)
         return
-    settlement = _lock_settlement(attempt)
+    settlement = _lock_settlement(attempt) if attempt.settlement_id else None
     owe_again(wallet=wallet, settlement=settlement, attempt=attempt, returned=row, at=at)
 
 
@@ -265,7 +265,6 @@ def _answered_by(wallet: Wallet, message: Message) -> TonTransaction | None:
             wallet=wallet,
             direction=TonTransaction.Direction.OUT,
             state__in=TonTransaction.SENT,
-            settlement__isnull=False,
             destination=message.source,
             sent_nano__gte=message.value,
         )
@@ -273,10 +272,8 @@ def _answered_by(wallet: Wallet, message: Message) -> TonTransaction | None:
         .order_by("-lt")
         .first()
     )
-    if attempt is None or attempt.settlement is None:
-        return None
-    owed = attempt.settlement
-    if owed.state != Settlement.State.CONFIRMED or owed.deposit_id is not None:
+    owed = attempt.settlement if attempt else None
+    if owed is None or owed.state != Settlement.State.CONFIRMED or owed.deposit_id is not None:
         return attempt
     rivals = Settlement.objects.filter(reference=owed.reference, kind=owed.kind).open()
     return None if rivals.exists() else attempt
@@ -286,13 +283,17 @@ def _answered_by(wallet: Wallet, message: Message) -> TonTransaction | None:
 def owe_again(
     *,
     wallet: Wallet,
-    settlement: Settlement,
+    settlement: Settlement | None,
     attempt: TonTransaction,
     returned: TonTransaction,
     at: dt.datetime,
 ) -> None:
-    """Make whole what a landed attempt took, since `returned` brought it back, and hold it."""
-    owed = source_of(settlement)
+    """Make whole what a landed attempt took, since `returned` brought it back, and hold it.
+
+    Without a settlement it was a lost deal's, and is there again as what came unasked.
+    """
+    nobodys = PerWallet.UNSOLICITED.of(wallet.subwallet)
+    owed = source_of(settlement) if settlement else nobodys
     lines = [Line(PerWallet.BOUNCED.of(wallet.subwallet), owed, returned.received_nano)]
     if cost := attempt.sent_nano + attempt.withheld_nano - returned.received_nano:
         lines.append(Line(NETWORK_FEES, owed, cost))
@@ -305,7 +306,8 @@ def owe_again(
     )
     attempt.state = TonTransaction.State.BOUNCED
     attempt.save(update_fields=["state"])
-    settlements.hold(settlement=settlement, reason=settlements.SENT_BACK, at=at)
+    if settlement is not None:
+        settlements.hold(settlement=settlement, reason=settlements.SENT_BACK, at=at)
 
 
 def _post_fee(wallet: Wallet, tx: ChainTransaction, row: TonTransaction, at: dt.datetime) -> None:

@@ -86,7 +86,8 @@ class TonTransaction(models.Model):
     owed is kept back for the network's fee. Until it lands its chain columns are empty; an OUT
     that landed without a settlement was signed by somebody else, or its row was lost, and its
     wallet is frozen. Of that one `amount_nano` is what its one message carried, 0 if it sent none.
-    Adopted, it has none if it sent nothing, or if its deal was lost as well.
+    Adopted, it has none if it sent nothing, or if its deal was lost as well (BOUNCED, if that came
+    back).
     """
 
     class Direction(models.TextChoices):
@@ -187,7 +188,7 @@ class TonTransaction(models.Model):
                 condition=Q(direction="IN")
                 | Q(state="FOREIGN", settlement=None)
                 | Q(state__in=["ADOPTED", "BOUNCED"], settlement__isnull=False, amount_nano__gt=0)
-                | Q(state="ADOPTED", settlement=None, amount_nano__isnull=False)
+                | Q(state__in=["ADOPTED", "BOUNCED"], settlement=None, amount_nano__isnull=False)
                 & Q(amount_nano=F("sent_nano"))
                 | (
                     Q(

@@ -9,6 +9,9 @@ from django.db.models import Q
 
 from .chain import Wallet
 
+_TOLD_WHERE = ["COMMISSION_SWEEP", "GAS_TOPUP", "TREASURY_WITHDRAWAL", "UNSOLICITED_REFUND"]
+"""Kinds without a payee: they go where they were told to, and nowhere else."""
+
 
 class Settlements(models.QuerySet["Settlement"]):
     """Owed transfers."""
@@ -23,7 +26,8 @@ class Settlement(models.Model):
 
     `amount_nano` is what the books owe; a refund's fee is withheld from it. A payee has the
     address that they gave; `destination` is an own wallet, the cold address, or what operators
-    set in its place. `unclaimed_since_at`: since when a payout waits for an address, and
+    set in its place. `reference` is the deal's id, or what `wallets.reference_of` returns where
+    there is none. `unclaimed_since_at`: since when a payout waits for an address, and
     `reminded_day` the last day on which its payee was told. `payable_since_at`: since when it waits
     for us alone, neither for its payee, nor for the end of a hold or a pause.
     """
@@ -34,6 +38,7 @@ class Settlement(models.Model):
         PARTIAL_DEPOSIT_REFUND = "PARTIAL_DEPOSIT_REFUND"
         OVERPAYMENT_REFUND = "OVERPAYMENT_REFUND"
         LATE_DEPOSIT_REFUND = "LATE_DEPOSIT_REFUND"
+        UNSOLICITED_REFUND = "UNSOLICITED_REFUND"
         COMMISSION_SWEEP = "COMMISSION_SWEEP"
         GAS_TOPUP = "GAS_TOPUP"
         TREASURY_WITHDRAWAL = "TREASURY_WITHDRAWAL"
@@ -93,11 +98,8 @@ class Settlement(models.Model):
             ),
             models.CheckConstraint(
                 name="settlement_goes_somewhere",
-                condition=Q(
-                    kind__in=["COMMISSION_SWEEP", "GAS_TOPUP", "TREASURY_WITHDRAWAL"], payee_id=None
-                )
-                & ~Q(destination="")
-                | ~Q(kind__in=["COMMISSION_SWEEP", "GAS_TOPUP", "TREASURY_WITHDRAWAL"]),
+                condition=Q(kind__in=_TOLD_WHERE, payee_id=None) & ~Q(destination="")
+                | ~Q(kind__in=_TOLD_WHERE),
             ),
             models.CheckConstraint(
                 name="settlement_of_deposit",

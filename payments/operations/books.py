@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from pydantic import Field
 
 from advertmarket.actors import Actor
 from advertmarket.db import constraints
@@ -25,7 +26,7 @@ from payments.sending import settlements
 from payments.sending.settlements import TREASURY_REFERENCE
 from payments.wallets import TREASURY, lock_wallet, refuse_own
 
-from .registry import FourEyes, Nano, Number, Payload, operation
+from .registry import FourEyes, Nano, Number, Payload, ToAddress, operation
 
 TREASURY_KEEPS_NANO = NANO_PER_TON
 """1 TON stays in the treasury, for gas."""
@@ -43,6 +44,13 @@ class NoColdAddress(DomainError):
 
     code: ClassVar[Code] = Code.VALIDATION_FAILED
     message = _("Set TREASURY_COLD_ADDRESS first; the treasury is withdrawn to nowhere else.")
+
+
+class NotTheColdAddress(DomainError):
+    """Another address was asked for, or the installation names another one by now."""
+
+    code: ClassVar[Code] = Code.VALIDATION_FAILED
+    message = _("The treasury is withdrawn to TREASURY_COLD_ADDRESS only: that is another address.")
 
 
 class TooMuchForTheTreasury(DomainError):
@@ -84,6 +92,30 @@ class AnUnsolicitedSum(AnAmountOnce):
     """Nobody's money in a wallet, by its subwallet number."""
 
     subwallet: Number
+
+
+def _cold_address() -> str:
+    cold = settings.TREASURY_COLD_ADDRESS
+    if not cold:
+        raise NoColdAddress
+    return parse_address(cold, network=settings.TON_NETWORK)
+
+
+class AWithdrawal(ToAddress, AnAmount):
+    """A part of the treasury, for the cold address as it was when this was asked for."""
+
+    address: str = Field(max_length=100, default_factory=_cold_address)
+
+    def check(self) -> None:
+        """Return if the installation names this address, and it can be used.
+
+        Raises:
+            NoColdAddress, NotTheColdAddress: it names none, or another one.
+            OwnAddress, InvalidTonAddress: it names one that cannot be used.
+        """
+        if self.address != _cold_address():
+            raise NotTheColdAddress
+        refuse_own(self.address)
 
 
 @operation("journal.reverse", AJournal, four_eyes=FourEyes.ALWAYS)
@@ -207,22 +239,18 @@ def claim(
     )
 
 
-@operation("treasury.withdraw", AnAmount, four_eyes=FourEyes.ALWAYS)
+@operation("treasury.withdraw", AWithdrawal, four_eyes=FourEyes.ALWAYS)
 def withdraw(
-    payload: AnAmount, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+    payload: AWithdrawal, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
 ) -> None:
     """Owe a part of the treasury to the cold address. One withdrawal at a time.
 
     Raises:
-        NoColdAddress: the installation names none.
-        OwnAddress, InvalidTonAddress: it names one that cannot be used.
+        DomainError: as `AWithdrawal.check`: the installation may name another address by now.
         TooMuchForTheTreasury: books or wallet do not have it, beside 1 TON for gas.
         WithdrawalUnderWay: one is.
     """
-    if not settings.TREASURY_COLD_ADDRESS:
-        raise NoColdAddress
-    cold = parse_address(settings.TREASURY_COLD_ADDRESS, network=settings.TON_NETWORK)
-    refuse_own(cold)
+    payload.check()
     treasury = _lock_treasury()
     most = min(ledger.balance(PLATFORM_TREASURY), treasury.balance_nano - TREASURY_KEEPS_NANO)
     if payload.nano > most:
@@ -231,7 +259,7 @@ def withdraw(
         kind=Settlement.Kind.TREASURY_WITHDRAWAL,
         reference=TREASURY_REFERENCE,
         wallet=treasury,
-        destination=cold,
+        destination=payload.address,
         amount_nano=payload.nano,
         at=at,
     )

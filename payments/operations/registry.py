@@ -16,7 +16,7 @@ from django.conf import settings
 from django.utils.module_loading import autodiscover_modules
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from accounts.services import mask_address
+from accounts.services import MAX_COMMENT_BYTES, CommentTooLong, mask_address
 from advertmarket.actors import Actor
 from advertmarket.money import MAX_NANO
 from advertmarket.ton_address import parse_address
@@ -43,6 +43,13 @@ class Payload(BaseModel):
         """Whether it takes a second person as things stand (AFTER_ALARM)."""
         return False
 
+    def check(self) -> None:
+        """Return if it may be asked for: what nobody could approve keeps no second person busy.
+
+        Raises:
+            DomainError: it would be refused, whoever approves.
+        """
+
     def masked(self) -> dict[str, Any]:
         """Return what the audit log may show."""
         return self.model_dump(mode="json")
@@ -61,6 +68,19 @@ class ToAddress(Payload):
     def masked(self) -> dict[str, Any]:
         """Return the payload with its address masked."""
         return {**super().masked(), "address": mask_address(self.address)}
+
+
+class ToSomebody(ToAddress):
+    """Where money goes, with the comment by which its recipient knows whose it is."""
+
+    comment: str = ""
+
+    @field_validator("comment")
+    @classmethod
+    def _short(cls, comment: str) -> str:
+        if len(comment.encode()) > MAX_COMMENT_BYTES:
+            raise CommentTooLong(limit=MAX_COMMENT_BYTES)
+        return comment
 
 
 class FourEyes(Enum):

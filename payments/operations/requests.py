@@ -105,11 +105,12 @@ def ask(
 
     Raises:
         NotPermitted, UnknownOperation, ReasonMissing: it is refused, and nothing was done.
-        DomainError: what the operation itself refuses.
+        DomainError: what its payload's `check`, or the operation itself, refuses.
     """
     operation, parsed = _parse(name, payload)
     operator_id = _check(actor, OPERATE)
     why = stated(reason)
+    parsed.check()
     hold_name(f"operator {operator_id}")  # what two windows do at once counts together
     request = OperatorRequest(
         action=name,

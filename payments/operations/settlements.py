@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from accounts.selectors import PAYOUT_ADDRESS, stored_destination
-from accounts.services import MAX_COMMENT_BYTES, CommentTooLong, mask_address
+from accounts.services import mask_address
 from advertmarket.actors import Actor
 from advertmarket.db import release_connection
 from advertmarket.errors import Code, DomainError
@@ -28,7 +28,7 @@ from payments.ton import client
 from payments.ton.schema import ChainTransaction, WalletState
 from payments.wallets import TREASURY, refuse_own
 
-from .registry import FourEyes, Nano, Payload, ToAddress, operation
+from .registry import FourEyes, Nano, Payload, ToSomebody, operation
 
 _S = Settlement.State
 _STANDING = (_S.QUEUED, _S.HELD, _S.NEEDS_OPERATOR)
@@ -88,17 +88,8 @@ class ATopUp(ASettlement):
     gas_nano: Nano
 
 
-class ADestination(ToAddress, ASettlement):
+class ADestination(ToSomebody, ASettlement):
     """Where an owed transfer goes instead."""
-
-    comment: str = ""
-
-    @field_validator("comment")
-    @classmethod
-    def _short(cls, comment: str) -> str:
-        if len(comment.encode()) > MAX_COMMENT_BYTES:
-            raise CommentTooLong(limit=MAX_COMMENT_BYTES)
-        return comment
 
 
 @operation("settlement.hold", ASettlement)
@@ -297,6 +288,8 @@ def write_off(
 ) -> None:
     """Give up a refund that nobody can receive; the money stays the platform's, visibly.
 
+    What came unasked is nobody's again: it can be sent back elsewhere (`wallet.send_back`).
+
     Raises:
         NotAsItStands: it may be on its way, or it is a payout (which is refunded instead); it waits
             for something else by now, or its payee has given another address.
@@ -316,14 +309,13 @@ def _landed(settlement_id: UUID) -> TonTransaction | None:
 
 
 def _lock_escrow(payload: ASettlement) -> Escrow | None:
-    """Lock the deal's escrow: what a deposit or a sweep decides waits. The treasury has none."""
+    """Lock the escrow, where there is a deal: what a deposit or a sweep decides waits."""
     found = Settlement.objects.filter(pk=payload.settlement_id)
     reference = found.values_list("reference", flat=True).first()
     if reference is None:
         raise NoSuchSettlement
-    if reference == settlements.TREASURY_REFERENCE:
-        return None
-    return lock_escrow(reference)
+    has_deal = Escrow.objects.filter(reference=reference).exists()
+    return lock_escrow(reference) if has_deal else None
 
 
 def _lock(payload: ASettlement) -> Settlement:
@@ -369,7 +361,7 @@ def _lock_unsent(payload: AStuckSettlement, evidence: WalletState | None) -> Set
 def _payees_address(settlement: Settlement) -> str:
     """Return, masked, where the payee wants it, from now on or later; nothing if nobody said."""
     user_id, field = settlement.payee_id, PAYOUT_ADDRESS
-    if settlement.kind in REFUNDS:
+    if settlement.kind in REFUNDS - {Settlement.Kind.UNSOLICITED_REFUND}:
         escrow = Escrow.objects.filter(reference=settlement.reference).first()
         user_id = escrow.refund_user_id if escrow else None
         field = REFUND_FIELD.format(reference=settlement.reference)

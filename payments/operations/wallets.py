@@ -1,24 +1,30 @@
-"""Wallets that an operator stops, or lets sign again; what one sent for a lost deal."""
+"""Wallets that an operator stops, or lets sign again; what came unasked, or for a lost deal."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import Any, ClassVar
 
+from django.db.models import Sum
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field
 
 from advertmarket.actors import Actor
-from advertmarket.db import release_connection
+from advertmarket.db import constraints, release_connection
 from advertmarket.errors import Code, DomainError
 from payments import wallets
+from payments.books import ledger
+from payments.books.chart import PerWallet
+from payments.books.ledger import Line
 from payments.chain import adoption
-from payments.models import TonTransaction, Wallet
+from payments.models import Journal, Posting, Settlement, TonTransaction, Wallet
+from payments.sending import settlements
 from payments.sending.receipts import receipt_of
 from payments.ton import client
 from payments.ton.schema import ChainTransaction, WalletState
+from payments.wallets import TREASURY, reference_of, refuse_own
 
-from .registry import FourEyes, Nano, Number, Payload, ToAddress, operation
+from .registry import FourEyes, Nano, Number, Payload, ToAddress, ToSomebody, operation
 
 
 class NotAsTheChainHasIt(DomainError):
@@ -33,6 +39,29 @@ class NoSuchMessage(DomainError):
 
     code: ClassVar[Code] = Code.NOT_FOUND
     message = _("Wallet {subwallet} sent no such message that waits to be adopted.")
+
+
+class TreasuryIsClaimed(DomainError):
+    """What came to the treasury unasked is not told apart from its gas."""
+
+    code: ClassVar[Code] = Code.VALIDATION_FAILED
+    message = _("What came to the treasury unasked can only be claimed (treasury.claim).")
+
+
+class TakenSince(DomainError):
+    """The request may be about money that another one has moved."""
+
+    code: ClassVar[Code] = Code.INVALID_STATE_TRANSITION
+    message = _(
+        "Of what came to wallet {subwallet} unasked, something was taken since this was asked for."
+    )
+
+
+class ReturnUnderWay(DomainError):
+    """A wallet sends one sum back at a time."""
+
+    code: ClassVar[Code] = Code.INVALID_STATE_TRANSITION
+    message = _("Wallet {subwallet} is sending something back: wait until that is over.")
 
 
 class AWallet(Payload):
@@ -50,6 +79,38 @@ class ALostMessage(ToAddress, AWallet):
     def amount_nano(self) -> int:
         """Return what was sent."""
         return self.nano
+
+
+def _taken_so_far(seen: dict[str, Any]) -> int:
+    """Return what was ever taken from what came to a wallet unasked (nanoTON): it only grows."""
+    taken = Posting.objects.filter(debit=PerWallet.UNSOLICITED.of(seen["subwallet"]))
+    return taken.aggregate(sum=Sum("amount_nano"))["sum"] or 0
+
+
+class AReturn(ToSomebody, AWallet):
+    """Of what came to a wallet unasked, how much goes back, its fee included, and where to.
+
+    `taken_nano` is all that had been taken from there when it was asked for: of two requests about
+    the same money one is carried out.
+    """
+
+    nano: Nano
+    taken_nano: Number = Field(default_factory=_taken_so_far)
+
+    def amount_nano(self) -> int:
+        """Return what goes back."""
+        return self.nano
+
+    def check(self) -> None:
+        """Return if something can go back from there, and to that address.
+
+        Raises:
+            TreasuryIsClaimed: it is the treasury.
+            OwnAddress: it is one of our wallets.
+        """
+        if self.subwallet == TREASURY:
+            raise TreasuryIsClaimed
+        refuse_own(self.address)
 
 
 @operation("wallet.freeze", AWallet)
@@ -115,6 +176,8 @@ def adopt_lost(
 ) -> None:
     """Book what a wallet sent for a deal that a restore lost, as operators know from elsewhere.
 
+    What came back is nobody's again.
+
     Raises:
         NoSuchMessage: the wallet sent no such message, or it is booked.
         NotAdoptable: as `chain.adoption.adopt_lost`.
@@ -122,6 +185,46 @@ def adopt_lost(
     """
     adoption.adopt_lost(
         chain_transaction_id=_lost(payload).pk, evidence=evidence, actor=actor, at=at
+    )
+
+
+@operation("wallet.send_back", AReturn, four_eyes=FourEyes.ALWAYS)
+def send_back(
+    payload: AReturn, *, evidence: Any, reason: str, actor: Actor, at: dt.datetime
+) -> None:
+    """Owe what came unasked to whom it is, as operators know from elsewhere; the fee is withheld.
+
+    Such are an advertiser's deposits for a deal that a restore lost, and coins beside a jetton.
+
+    Raises:
+        DomainError: as `AReturn.check`.
+        NoSuchWallet: nothing has this number.
+        TakenSince: another request may have been about the same money.
+        InsufficientFunds: so much did not come.
+        ReturnUnderWay: the wallet is sending something back.
+    """
+    payload.check()
+    wallet = wallets.lock_wallet(payload.subwallet)
+    if _taken_so_far({"subwallet": wallet.subwallet}) != payload.taken_nano:
+        raise TakenSince(subwallet=wallet.subwallet)
+    under_way = ReturnUnderWay(subwallet=wallet.subwallet)
+    with constraints({"settlement_one_open_per_kind": under_way}):
+        settlement = settlements.owe(
+            kind=Settlement.Kind.UNSOLICITED_REFUND,
+            reference=reference_of(wallet),
+            wallet=wallet,
+            destination=payload.address,
+            comment=payload.comment,
+            amount_nano=payload.nano,
+            at=at,
+        )
+    nobodys = PerWallet.UNSOLICITED.of(wallet.subwallet)
+    ledger.post(
+        kind=Journal.Kind.UNSOLICITED_REFUND,
+        key=f"return:{settlement.pk}",
+        lines=[Line(nobodys, PerWallet.RETURNING.of(wallet.subwallet), payload.nano)],
+        actor=actor,
+        at=at,
     )
 
 

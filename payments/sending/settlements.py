@@ -15,7 +15,7 @@ from advertmarket.messaging.outbox import publish
 from advertmarket.metrics import count, observe
 from advertmarket.wake import wake_after_commit
 from payments.books import ledger
-from payments.books.chart import DUST_WRITEOFF
+from payments.books.chart import DUST_WRITEOFF, PerWallet
 from payments.books.ledger import Line
 from payments.events import EscrowSettled, SettlementConfirmed, SettlementDue, SettlementStuck
 from payments.metrics import CONFIRMATION_DELAY_S, SETTLEMENTS
@@ -70,6 +70,7 @@ def owe(
     payee_id: int | None = None,
     deposit: Deposit | None = None,
     destination: str = "",
+    comment: str = "",
     held_for: str = "",
 ) -> Settlement:
     """Record that `amount_nano` (nanoTON) is owed out of `wallet`, and wake the executor.
@@ -83,6 +84,7 @@ def owe(
         payee_id=payee_id,
         deposit=deposit,
         destination=destination,
+        comment=comment,
         amount_nano=amount_nano,
         payable_since_at=at,
         due_at=at,
@@ -292,9 +294,19 @@ def cancel(*, settlement: Settlement, why: str, at: dt.datetime) -> None:
 def write_off(*, settlement: Settlement, why: str, actor: Actor, at: dt.datetime) -> None:
     """Give up a locked settlement; a refund's money is then the platform's.
 
-    Of a transfer of the platform's own money nothing is posted: it stays where it is.
+    What came unasked is then nobody's again. Of a transfer of the platform's own money nothing is
+    posted: it stays where it is.
     """
-    if settlement.kind in REFUNDS:
+    if settlement.kind == Settlement.Kind.UNSOLICITED_REFUND:
+        nobodys = PerWallet.UNSOLICITED.of(settlement.wallet_id)
+        ledger.post(
+            kind=Journal.Kind.UNSOLICITED_REFUND,
+            key=f"unreturned:{settlement.pk}",
+            lines=[Line(source_of(settlement), nobodys, settlement.amount_nano)],
+            actor=actor,
+            at=at,
+        )
+    elif settlement.kind in REFUNDS:
         key = f"writeoff:{settlement.pk}"
         reversed_before = Journal.objects.filter(key__startswith=key).count()
         ledger.post(

@@ -28,9 +28,9 @@ DEPOSITS_BACK = frozenset(
 )
 """What nobody decided: it came, and goes back by itself."""
 
-DECIDED = frozenset({_K.PAYOUT, _K.REFUND, _K.TREASURY_WITHDRAWAL})
+DECIDED = frozenset({_K.PAYOUT, _K.REFUND, _K.UNSOLICITED_REFUND, _K.TREASURY_WITHDRAWAL})
 
-REFUNDS = DEPOSITS_BACK | {_K.REFUND}
+REFUNDS = DEPOSITS_BACK | {_K.REFUND, _K.UNSOLICITED_REFUND}
 """These pay their fee from what is owed; every other kind sends what is owed exactly."""
 
 BETWEEN_OWN_WALLETS = frozenset({_K.COMMISSION_SWEEP, _K.GAS_TOPUP})
@@ -107,6 +107,8 @@ def source_of(settlement: Settlement) -> Account:
     kind = _K(settlement.kind)
     if kind in _PER_DEAL:
         return _PER_DEAL[kind].of(settlement.reference)
+    if kind == _K.UNSOLICITED_REFUND:
+        return PerWallet.RETURNING.of(settlement.wallet_id)
     return IN_TRANSIT if kind in BETWEEN_OWN_WALLETS else PLATFORM_TREASURY
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from payments.models import Settlement
 from payments.operations import books
+from payments.operations import wallets as wallet_operations
 from payments.sending.executor import MIN_TOP_UP_NANO
 from payments.sending.settlements import TREASURY_REFERENCE
 from payments.wallets import TREASURY
@@ -24,6 +25,7 @@ Kind = Settlement.Kind
 PART_NANO = 60 * TON
 EXCESS_NANO = 3 * TON
 LATE_NANO = 3 * TON
+RETURNED_NANO = 3 * TON
 WITHDRAWN_NANO = 3 * TON
 
 
@@ -47,6 +49,22 @@ def late_due(bank: Bank) -> UUID:
     reference = bank.refundable_escrow()
     bank.close(reference)
     bank.deposit(reference, LATE_NANO)
+    return reference
+
+
+def return_due(bank: Bank, nano: int = RETURNED_NANO) -> UUID:
+    """A deal's wallet owes the coins that came beside a jetton, as operators decided."""
+    reference = bank.open_escrow()
+    wallet = bank.wallet(reference)
+    bank.chain.faucet(wallet.address, nano, jetton_notice=True)
+    bank.read()
+    wanted = wallet_operations.AReturn(
+        subwallet=wallet.subwallet, nano=nano, address=bank.advertiser.raw_address
+    )
+    with transaction.atomic():
+        wallet_operations.send_back(
+            wanted, evidence=None, reason="test", actor=ACTOR, at=timezone.now()
+        )
     return reference
 
 
@@ -78,7 +96,7 @@ def withdrawal_due(bank: Bank) -> UUID:
     """The treasury owes a part of its own to the cold wallet, which is the owner's here."""
     bank.fund_treasury(WITHDRAWN_NANO + 2 * TON)
     came = books.AnUnsolicitedSum(subwallet=TREASURY, nano=WITHDRAWN_NANO, key=uuid4())
-    wanted = books.AnAmount(nano=WITHDRAWN_NANO)
+    wanted = books.AWithdrawal(nano=WITHDRAWN_NANO, address=bank.owner.raw_address)
     with override_settings(TREASURY_COLD_ADDRESS=bank.owner.raw_address), transaction.atomic():
         for operation, payload in ((books.claim, came), (books.withdraw, wanted)):
             operation(payload, evidence=None, reason="test", actor=ACTOR, at=timezone.now())
@@ -132,6 +150,7 @@ WAYS = {
     Kind.PARTIAL_DEPOSIT_REFUND: _back(part_due, PART_NANO),
     Kind.OVERPAYMENT_REFUND: _back(excess_due, EXCESS_NANO),
     Kind.LATE_DEPOSIT_REFUND: _back(late_due, LATE_NANO),
+    Kind.UNSOLICITED_REFUND: _back(return_due, RETURNED_NANO),
     Kind.COMMISSION_SWEEP: Way(
         sweep_due, _to_treasury, _all_that_the_wallet_has, bears_its_fee=True
     ),

@@ -260,6 +260,26 @@ def the_owner_has_earned_what_nobody_pays(reference: UUID) -> None:
     _post_aside(reference, PerDeal.OWNER_PENDING.of(reference))
 
 
+def what_came_unasked_goes_back_without_a_transfer(reference: UUID) -> None:
+    wallet = Wallet.objects.get(reference=reference)
+    _post_aside(reference, PerWallet.RETURNING.of(wallet.subwallet))
+
+
+def a_return_waits_for_an_hour(reference: UUID) -> None:
+    what_came_unasked_goes_back_without_a_transfer(reference)
+    _owe(
+        reference,
+        Settlement.Kind.UNSOLICITED_REFUND,
+        since=ago(minutes=61),
+        destination="0:" + "ab" * 32,
+    )
+
+
+def a_lost_deals_payout_came_back_to_a_deal_that_is_not_lost(reference: UUID) -> None:
+    a_deals_payout_is_taken_for_a_lost_deals(reference)
+    TonTransaction.objects.filter(state="ADOPTED").update(state="BOUNCED")
+
+
 def a_partial_deposit_waits_for_nothing(reference: UUID) -> None:
     _post_aside(reference, PerDeal.PARTIAL_DEPOSIT.of(reference))
 
@@ -305,7 +325,12 @@ def a_refund_waits_for_an_hour(reference: UUID) -> None:
 
 
 def _owe(
-    reference: UUID, kind: Settlement.Kind, *, since: dt.datetime, deposit: Deposit | None = None
+    reference: UUID,
+    kind: Settlement.Kind,
+    *,
+    since: dt.datetime,
+    deposit: Deposit | None = None,
+    destination: str = "",
 ) -> None:
     with transaction.atomic():
         settlements.owe(
@@ -314,6 +339,7 @@ def _owe(
             wallet=Wallet.objects.get(reference=reference),
             amount_nano=TON,
             deposit=deposit,
+            destination=destination,
             at=since,
         )
 
@@ -335,17 +361,20 @@ PLANTED: list[tuple[Callable[[UUID], None], set[str]]] = [
     (a_second_transfer_landed, {ONCE, ATTEMPTS}),
     (a_transfer_that_nobody_owed_landed, {ONCE}),
     (a_deals_payout_is_taken_for_a_lost_deals, {BOOKED, ONCE}),
+    (a_lost_deals_payout_came_back_to_a_deal_that_is_not_lost, {BOOKED, ONCE, FEES}),
     (the_chain_holds_less, {RESERVES}),
     (the_running_balance_is_wrong, {RESERVES}),
     (a_posting_names_another_wallet, {RESERVES, BOOKED}),
     (a_funded_escrow_holds_nothing, {ESCROWS}),
     (a_refund_is_owed_of_nothing, {LIABILITIES}),
     (the_owner_has_earned_what_nobody_pays, {LIABILITIES}),
+    (what_came_unasked_goes_back_without_a_transfer, {LIABILITIES}),
     (a_partial_deposit_waits_for_nothing, {PARTIALS}),
     (what_came_back_is_held_for_nobody, {LIABILITIES}),
     (a_wallet_owes_what_another_one_holds, {RESERVES}),
     (an_overpayment_waits_for_a_day, {OVERPAID}),
     (a_refund_waits_for_an_hour, {OWNERS}),
+    (a_return_waits_for_an_hour, {OWNERS}),
     (the_commission_lies_there_for_a_week, {SWEPT}),
     (a_seqno_was_not_counted, {ATTEMPTS}),
     (an_entry_of_the_audit_log_is_changed, {AUDIT}),

@@ -1,4 +1,4 @@
-"""A deal that a restore lost had paid before: operators who know of it book what it sent."""
+"""A deal that a restore lost: operators who know it book what it sent, and give back the rest."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from ops import checks
 from payments.books import ledger
 from payments.books.chart import PLATFORM_TREASURY, PerWallet
 from payments.books.ledger import InsufficientFunds
-from payments.chain import adoption
+from payments.chain import adoption, reader
 from payments.models import Journal, OperatorRequest, Settlement, TonTransaction, Wallet
 from payments.operations.wallets import NoSuchMessage
+from payments.sending.receipts import receipt_of
 from payments.sending.transfers import MOST_QUOTED_NANO
+from payments.ton.schema import Description
 from payments.wallets import TREASURY
+from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.backups import (
     MISSING,
     Backups,
@@ -40,6 +43,7 @@ from tests.payments.operations.desk import Desk
 pytestmark = pytest.mark.thorough
 
 TON = 1_000_000_000
+RETURN = Settlement.Kind.UNSOLICITED_REFUND
 COMMISSION_NANO = PRICE_NANO - OWNER_SHARE_NANO
 
 
@@ -281,21 +285,6 @@ def test_without_the_recipients_side_nothing_is_booked(bank: Bank, backups: Back
     desk.do("wallet.adopt_lost", **about(payout))
 
 
-@pytest.mark.leaves_findings
-def test_what_came_back_is_not_booked_as_gone(bank: Bank, backups: Backups) -> None:
-    backups.take()
-    bank.set_payout_address(address=deploy_refuser(bank))
-    reference = bank.funded_escrow()
-    bank.release(reference)
-    bank.settle()
-    desk = restored(bank, backups)
-    [payout] = foreign()
-    request = desk.ask("wallet.adopt_lost", **about(payout))
-
-    with refused(adoption.CameBack):
-        desk.approve(request)
-
-
 def test_the_wallet_signs_again_only_once_all_is_booked(bank: Bank, backups: Backups) -> None:
     desk = lose(bank, backups)
     [payout] = foreign()
@@ -307,3 +296,177 @@ def test_the_wallet_signs_again_only_once_all_is_booked(bank: Bank, backups: Bac
     desk.do("wallet.unfreeze", subwallet=payout.wallet_id)
 
     assert Wallet.objects.get(pk=payout.wallet_id).frozen_at is None
+
+
+# --- what came back, and what goes back -----------------------------------------------------------
+
+
+def lose_a_refused_payout(bank: Bank, backups: Backups) -> Desk:
+    """A lost deal's payout went to a contract that sent it back."""
+    backups.take()
+    bank.set_payout_address(address=deploy_refuser(bank))
+    bank.release(bank.funded_escrow())
+    bank.settle()
+    return restored(bank, backups)
+
+
+def send_back(desk: Desk, subwallet: int, nano: int, to: PersonsWallet) -> OperatorRequest:
+    """Operators send what came unasked to whom it is."""
+    wanted = {"subwallet": subwallet, "nano": nano, "address": to.raw_address}
+    return desk.do("wallet.send_back", **wanted)
+
+
+def the_return() -> Settlement:
+    return Settlement.objects.get(kind=RETURN)
+
+
+def test_an_advertiser_gets_back_what_came_for_a_lost_deal(bank: Bank, backups: Backups) -> None:
+    backups.take()
+    wallet = bank.wallet(bank.funded_escrow())
+    desk = restored(bank, backups)
+    resume()
+    assert nobodys(wallet.subwallet) == PRICE_NANO
+
+    send_back(desk, wallet.subwallet, PRICE_NANO, bank.advertiser)
+    work_hard(bank)
+
+    [withheld] = bank.withheld(UUID(int=wallet.subwallet), RETURN)
+    assert bank.advertiser_received() == [PRICE_NANO - withheld]
+    assert nobodys(wallet.subwallet) == 0
+    assert_whole(bank)
+
+
+def test_what_is_left_of_a_lost_deal_goes_back_once_its_payout_is_adopted(
+    bank: Bank, backups: Backups
+) -> None:
+    desk = lose(bank, backups)
+    [payout] = foreign()
+    desk.do("wallet.adopt_lost", **about(payout))
+    send_back(desk, payout.wallet_id, COMMISSION_NANO, bank.advertiser)
+    resume()
+
+    work_hard(bank)
+    assert bank.advertiser_received() == []  # the wallet is frozen
+    desk.do("wallet.unfreeze", subwallet=payout.wallet_id)
+    work_hard(bank)
+
+    [withheld] = bank.withheld(UUID(int=payout.wallet_id), RETURN)
+    assert bank.advertiser_received() == [COMMISSION_NANO - withheld]
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+    assert_whole(bank)
+
+
+def test_what_a_lost_deal_sent_and_got_back_is_nobodys_again(bank: Bank, backups: Backups) -> None:
+    desk = lose_a_refused_payout(bank, backups)
+    [payout] = foreign()
+    assert ledger.balance(PerWallet.BOUNCED.of(payout.wallet_id)) > OWNER_SHARE_NANO - TON // 10
+
+    desk.do("wallet.adopt_lost", **about(payout))
+
+    assert ledger.balance(PerWallet.BOUNCED.of(payout.wallet_id)) == 0
+    assert nobodys(payout.wallet_id) == PRICE_NANO
+    payout.refresh_from_db()
+    assert (payout.state, payout.settlement) == (TonTransaction.State.BOUNCED, None)
+    assert_whole(bank)
+
+    send_back(desk, payout.wallet_id, PRICE_NANO, bank.advertiser)
+    resume()
+    work_hard(bank)
+
+    [withheld] = bank.withheld(UUID(int=payout.wallet_id), RETURN)
+    assert bank.advertiser_received() == [PRICE_NANO - withheld]
+    assert withheld < TON // 10
+    assert_whole(bank)
+
+
+def lose_and_read_up_to_the_refused_payout(bank: Bank, backups: Backups) -> Desk:
+    """The chain has its bounce as well, which these books do not know yet."""
+    backups.take()
+    bank.set_payout_address(address=deploy_refuser(bank))
+    bank.release(bank.funded_escrow())
+    bank.settle()
+    backups.restore()
+    after_restore()
+    while not foreign():
+        reader.read_new_blocks(bank.client, at_most=1)
+    return Desk(bank)
+
+
+def test_what_bounced_is_not_booked_before_it_is_back(bank: Bank, backups: Backups) -> None:
+    desk = lose_and_read_up_to_the_refused_payout(bank, backups)
+    [payout] = foreign()
+    request = desk.ask("wallet.adopt_lost", **about(payout))
+
+    with refused(adoption.ArrivalNotSeen):
+        desk.approve(request)
+
+    bank.read()
+    desk.approve(request)
+    assert nobodys(payout.wallet_id) == PRICE_NANO
+    assert_whole(bank)
+
+
+def test_what_bounces_although_a_node_said_that_it_arrived_is_nobodys_again(
+    bank: Bank, backups: Backups
+) -> None:
+    lose_and_read_up_to_the_refused_payout(bank, backups)
+    [payout] = foreign()
+    arrived = receipt_of(payout, bank.client)
+    assert arrived is not None
+    lie = arrived.model_copy(update={"description": Description(aborted=True)})
+    with transaction.atomic():
+        adoption.adopt_lost(
+            chain_transaction_id=payout.pk, evidence=lie, actor=ACTOR, at=timezone.now()
+        )
+    assert nobodys(payout.wallet_id) == COMMISSION_NANO
+
+    bank.read()
+
+    assert nobodys(payout.wallet_id) == PRICE_NANO
+    payout.refresh_from_db()
+    assert payout.state == TonTransaction.State.BOUNCED
+    assert_whole(bank)
+
+
+def test_what_is_sent_back_before_the_payout_is_adopted_is_put_right(
+    bank: Bank, backups: Backups
+) -> None:
+    """The books take it for money that is there; the wallet, frozen, sends nothing of it."""
+    desk = lose(bank, backups)
+    [payout] = foreign()
+    send_back(desk, payout.wallet_id, PRICE_NANO, bank.advertiser)
+    resume()
+    work_hard(bank)
+    assert bank.advertiser_received() == []
+    request = desk.ask("wallet.adopt_lost", **about(payout))
+    with refused(InsufficientFunds):
+        desk.approve(request)
+
+    desk.on("settlement.write_off", the_return())
+    desk.approve(request)
+
+    assert nobodys(payout.wallet_id) == COMMISSION_NANO
+    assert_whole(bank)
+
+
+def test_a_return_that_a_restore_lost_is_asked_for_again_and_adopted(
+    bank: Bank, backups: Backups
+) -> None:
+    wallet = bank.wallet(bank.open_escrow())
+    bank.chain.faucet(wallet.address, 5 * TON, jetton_notice=True)
+    bank.read()
+    backups.take()
+    send_back(Desk(bank), wallet.subwallet, 5 * TON, bank.advertiser)
+    bank.settle()
+    [received] = bank.advertiser_received()
+    desk = restored(bank, backups)
+
+    send_back(desk, wallet.subwallet, 5 * TON, bank.advertiser)
+    adopt_chain()
+    resume()
+    work_hard(bank)
+
+    assert bank.advertiser_received() == [received]
+    assert the_return().state == Settlement.State.CONFIRMED
+    assert nobodys(wallet.subwallet) == 0
+    assert_whole(bank)

@@ -27,7 +27,7 @@ from payments.books import ledger
 from payments.books.chart import PLATFORM_TREASURY, PerDeal, PerWallet
 from payments.chain import adoption
 from payments.models import Escrow, Journal, PauseEpoch, Settlement, TonTransaction, Wallet
-from payments.operations.books import AnAmount, withdraw
+from payments.operations.books import AWithdrawal, withdraw
 from payments.operations.settlements import ADestination, change_destination
 from payments.sending import pause
 from payments.sending.executor import Executor
@@ -267,7 +267,7 @@ def test_a_withdrawal_waits_for_the_sweep_that_filled_the_treasury(
     bank.settle()
     sweep(bank)
     with transaction.atomic():
-        payload = AnAmount(nano=5 * NANO_PER_TON)
+        payload = AWithdrawal(nano=5 * NANO_PER_TON, address=cold.raw_address)
         withdraw(payload, evidence=None, reason="x", actor=ACTOR, at=timezone.now())
     bank.settle()
     assert bank.chain.balance(cold.raw_address) == 5 * NANO_PER_TON

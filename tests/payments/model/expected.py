@@ -86,7 +86,12 @@ class Deal:
         return self.split_gross_nano * self.rate_bp // 10_000
 
     def note(self, *, operation: str, kind: str, nano: int = 0, address: str = "") -> None:
-        """An operator did something about an owed transfer of this deal."""
+        """An operator did something about an owed transfer of this deal.
+
+        What came unasked to its wallet is not the deal's.
+        """
+        if kind == "UNSOLICITED_REFUND":
+            return
         is_payout = kind == "PAYOUT"
         if operation == "cancel_into_refund":
             self.cancelled = True

@@ -23,7 +23,7 @@ from payments import deposits, selectors, services
 from payments.books import ledger
 from payments.books.ledger import InsufficientFunds, KeyReused
 from payments.chain import booking, reader
-from payments.models import Deposit, Journal, Settlement, Wallet
+from payments.models import AccountBalance, Deposit, Journal, Settlement, Wallet
 from payments.operations.requests import UnknownOperation
 from payments.sending import executor, settlements, transfers
 from payments.sending.executor import Executor
@@ -105,6 +105,11 @@ _ORDERS: dict[Any, list[str]] = {
 }
 """Their keys are random, and a run is to be replayed."""
 
+_NOBODYS = AccountBalance.objects.filter(
+    code__startswith="UNSOLICITED:", balance_nano__gt=0
+).exclude(code="UNSOLICITED:0")
+"""What came unasked, but for the treasury's."""
+
 _REVERSIBLE = [Journal.Kind.DUST_WRITEOFF, Journal.Kind.FEE_ADJUSTMENT]
 _MAY_LACK_FUNDS = {"treasury.claim", "treasury.bear_fees", "journal.reverse"}
 
@@ -141,6 +146,7 @@ class Money(RuleBasedStateMachine):
         self.moved = False
         self.unchecked = True
         self.reading_is_bad = False
+        self.came_unasked = False
         self.open = invariants.Open(0, 0, 0)
         self._stack = contextlib.ExitStack()
         self.world: World = self._stack.enter_context(self.worlds.world())
@@ -280,6 +286,7 @@ class Money(RuleBasedStateMachine):
         """A jetton wallet's notice, or a stranger's gift to the treasury."""
         address = self._treasury().address if to_treasury else self._deal(which).address
         is_notice = notice or not to_treasury
+        self.came_unasked = self.came_unasked or not to_treasury
         self.world.chain.faucet(
             address, nano, source=self.world.refuser, jetton_notice=is_notice, mine=False
         )
@@ -581,6 +588,25 @@ class Money(RuleBasedStateMachine):
                 self._ask("commission.set_tiers", tiers=_tiers(rates))
             case "reverse" if journal is not None:
                 self._ask("journal.reverse", tx_ref=str(journal.pk))
+
+    @precondition(lambda self: self.came_unasked)
+    @step(
+        which=WHICH,
+        part=st.sampled_from([1, 1, 2, 3]),
+        where=st.sampled_from(["own", "own", "refuser"]),
+        agree=st.sampled_from([True, True, False]),
+    )
+    def operators_send_back(self, which: int, part: int, where: str, agree: bool) -> None:
+        """What came unasked, or a part of it, goes to whom it is."""
+        nobodys = self._one(_NOBODYS, which)
+        if nobodys is not None:
+            self._ask(
+                "wallet.send_back",
+                agree=agree,
+                subwallet=int(nobodys.code.partition(":")[2]),
+                nano=-(-nobodys.balance_nano // part),
+                address=self.world.refuser if where == "refuser" else self.world.address(),
+            )
 
     # --- helpers ----------------------------------------------------------------------------------
 

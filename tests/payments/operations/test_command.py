@@ -27,8 +27,9 @@ def test_every_operation_is_listed_with_its_fields(capsys: pytest.CaptureFixture
     operate("list")
 
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 23
+    assert len(lines) == 24
     assert "settlement.hold  settlement_id nano  (second person: never)" in lines
+    assert "treasury.withdraw  nano [address]  (second person: always)" in lines
     assert "wallet.adopt_lost  subwallet address tx_hash nano  (second person: always)" in lines
 
 

@@ -17,7 +17,7 @@ from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, PLATFORM_TREASURY, PerWallet
 from payments.books.ledger import Line
 from payments.chain import booking
-from payments.models import Deposit, Escrow, Journal, Wallet
+from payments.models import Deposit, Escrow, Journal, Settlement, Wallet
 from tests.payments.bank import Bank
 from tests.payments.contracts import deploy_refuser, transfer_with_opcode
 from tests.payments.lines import before, line_of
@@ -173,6 +173,17 @@ def claimed_and_given_back(desk: Desk, bank: Bank) -> None:
         desk.do("journal.reverse", tx_ref=str(claim.pk))
 
 
+def sent_back_given_up_and_sent_back_again(desk: Desk, bank: Bank) -> None:
+    wallet = bank.wallet(bank.open_escrow())
+    transfer_with_opcode(bank, wallet.address, TON, JETTON_NOTICE)
+    bank.read()
+    wanted = {"subwallet": wallet.subwallet, "nano": TON, "address": deploy_refuser(bank)}
+    desk.do("wallet.send_back", **wanted)
+    desk.on("settlement.write_off", Settlement.objects.get())
+    desk.do("wallet.send_back", **wanted)
+    bank.settle()
+
+
 WAYS = [
     paid_out_and_swept,
     split,
@@ -182,6 +193,7 @@ WAYS = [
     approved_and_cancelled_into_a_refund,
     written_off_and_owed_again,
     claimed_and_given_back,
+    sent_back_given_up_and_sent_back_again,
 ]
 
 

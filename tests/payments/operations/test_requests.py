@@ -62,6 +62,7 @@ def test_what_needs_a_second_person_is_written_down() -> None:
         "treasury.withdraw": FourEyes.ALWAYS,
         "wallet.adopt_lost": FourEyes.ALWAYS,
         "wallet.freeze": FourEyes.NEVER,
+        "wallet.send_back": FourEyes.ALWAYS,
         "wallet.unfreeze": FourEyes.ALWAYS,
     }
 

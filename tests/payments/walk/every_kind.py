@@ -6,7 +6,14 @@ from collections.abc import Callable
 from uuid import UUID
 
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO
-from tests.payments.owing import EXCESS_NANO, LATE_NANO, PART_NANO, WAYS, WITHDRAWN_NANO
+from tests.payments.owing import (
+    EXCESS_NANO,
+    LATE_NANO,
+    PART_NANO,
+    RETURNED_NANO,
+    WAYS,
+    WITHDRAWN_NANO,
+)
 
 from .life import CLEAN, Kind, Life, Scenario, make_due, nothing
 
@@ -36,6 +43,7 @@ for _kind, _owner_receives, _given_back in (
     (Kind.PARTIAL_DEPOSIT_REFUND, (), (PART_NANO,)),
     (Kind.OVERPAYMENT_REFUND, (), (EXCESS_NANO,)),
     (Kind.LATE_DEPOSIT_REFUND, (), (LATE_NANO,)),
+    (Kind.UNSOLICITED_REFUND, (), (RETURNED_NANO,)),
     (Kind.COMMISSION_SWEEP, (OWNER_SHARE_NANO,), ()),
     (Kind.GAS_TOPUP, (PRICE_NANO,), ()),
     (Kind.TREASURY_WITHDRAWAL, (WITHDRAWN_NANO,), ()),

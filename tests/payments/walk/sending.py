@@ -16,6 +16,7 @@ from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.environment import VARIABLES
 from tests.payments.bank import PRICE_NANO
 from tests.payments.contracts import deploy_refuser
+from tests.payments.owing import return_due
 
 from .life import TON, Life, make_due, queue_again, scenario
 
@@ -260,6 +261,11 @@ def is_not_worth_the_fee(life: Life) -> UUID:
     life.bank.deposit(reference, 2_000_000)
     life.bank.refund(reference)
     return reference
+
+
+@scenario("execute", owner_receives=())
+def is_not_worth_sending_back(life: Life) -> UUID:
+    return return_due(life.bank, 2_000_000)
 
 
 @scenario("execute", owner_receives=(), given_back=(PRICE_NANO,))
