@@ -82,7 +82,10 @@ def test_without_a_login_in_the_settings_none_is_tried(
     mailbox.starttls = trusted.context
     mailbox.login = LOGIN
 
-    assert not_delivered() == ("SMTPSenderRefused: (530, b'who are you?', 'advertmarket@localhost')", False)
+    assert not_delivered() == (
+        "SMTPSenderRefused: (530, b'who are you?', 'advertmarket@localhost')",
+        False,
+    )
 
 
 @pytest.mark.usefixtures("login")

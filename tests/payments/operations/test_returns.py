@@ -22,10 +22,11 @@ from payments.operations.requests import RequestNotOpen
 from payments.operations.wallets import ReturnUnderWay, TakenSince, TreasuryIsClaimed
 from payments.wallets import NoSuchWallet, OwnAddress
 from sandbox.ton.wallets import Wallet as PersonsWallet
+from tests.operators import hire
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
 from tests.payments.lines import before, line_of
-from tests.payments.operations.desk import Desk, hire, nothing_changes, treasury
+from tests.payments.operations.desk import Desk, nothing_changes, treasury
 from tests.payments.threads import Meanwhile, together
 
 pytestmark = pytest.mark.thorough
