@@ -18,7 +18,10 @@ from .expected import MOST_WITHHELD_NANO, TON, Deal
 from .invariants import none_of
 from .world import World
 
-MOST_TURNS = 60
+RETURN = Settlement.Kind.UNSOLICITED_REFUND
+MOST_TURNS = 400
+"""A wallet sends one at a time, and a run may leave it a hundred refunds."""
+
 _DAY_S = 90_000
 
 _OWED = """
@@ -78,6 +81,8 @@ def judge(world: World, deals: list[Deal]) -> None:
         judge_owner(world, deal)
         _equal(_held(world, deal.owner_at), deal.owner_nano, f"the owner of {deal}")
         _judge_advertiser(world, deal)
+    for settlement in Settlement.objects.filter(kind=RETURN):
+        _judge_return(world, settlement)
 
 
 def judge_owner(world: World, deal: Deal) -> None:
@@ -91,7 +96,7 @@ def _judge_advertiser(world: World, deal: Deal) -> None:
     """The advertiser has the rest, less the fees of the refunds and what was not worth them."""
     sent = TonTransaction.objects.filter(
         settlement__reference=deal.reference,
-        settlement__kind__in=REFUNDS,
+        settlement__kind__in=REFUNDS - {RETURN},
         state=TonTransaction.State.CONFIRMED,
     )
     withheld = list(sent.values_list("withheld_nano", flat=True))
@@ -103,6 +108,19 @@ def _judge_advertiser(world: World, deal: Deal) -> None:
         raise AssertionError(f"{written_off} written off, not {most} at the most: {deal}")
     expected = deal.advertiser_nano - sum(withheld) - written_off
     _equal(_held(world, deal.advertiser_at), expected, f"the advertiser of {deal}")
+
+
+def _judge_return(world: World, settlement: Settlement) -> None:
+    """What came unasked went back once, less its fee, or stayed."""
+    sent = settlement.chain_transactions.filter(state=TonTransaction.State.CONFIRMED)
+    withheld = list(sent.values_list("withheld_nano", flat=True))
+    if any(not 0 < nano <= MOST_WITHHELD_NANO for nano in withheld):
+        raise AssertionError(f"{settlement} withheld {withheld}")
+    expected = [settlement.amount_nano - nano for nano in withheld]
+    if settlement.destination != world.refuser or expected:
+        received = _received(world, {settlement.destination})
+        if received != expected or bool(expected) != (settlement.state == "CONFIRMED"):
+            raise AssertionError(f"{settlement}: {received} came, not {expected}")
 
 
 def _equal(found: int, expected: int, who: str) -> None:
