@@ -325,10 +325,10 @@ def cold(settings: Settings) -> PersonsWallet:
     return wallet
 
 
-def withdraw(nano: int) -> None:
+def withdraw(nano: int, to: PersonsWallet) -> None:
     with transaction.atomic():
         books.withdraw(
-            books.AnAmount(nano=nano),
+            books.AWithdrawal(nano=nano, address=to.raw_address),
             evidence=None,
             reason="to the cold wallet",
             actor=ACTOR,
@@ -342,7 +342,7 @@ def test_the_treasury_is_withdrawn_to_the_nano(bank: Bank, cold: PersonsWallet) 
     bank.settle()
     [swept] = bank.received_at(bank.treasury().address)
 
-    withdraw(3 * TON)
+    withdraw(3 * TON, cold)
     bank.settle()
 
     treasury = bank.treasury()
