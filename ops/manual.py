@@ -9,7 +9,7 @@ from payments.books.chart import HUBS, MEANING, PerDeal, PerWallet
 from payments.books.journals import LEGS
 from payments.deposits import PARTIAL_FOR
 from payments.sending.unclaimed import REMINDER_DAYS
-from payments.tiers import (
+from payments.thresholds import (
     AUTOMATIC_EXCESS_BP,
     DUST_NANO,
     FALLBACK_RATE_BP,

@@ -33,7 +33,7 @@ from .events import (
 from .metrics import DEPOSIT_DELAY_S, DEPOSITS
 from .models import ChainCursor, Deposit, Escrow, Journal, Settlement, TonTransaction
 from .sending import settlements
-from .tiers import AUTOMATIC_EXCESS_BP, DUST_NANO, REVIEW_ABOVE_NANO, least_funding
+from .thresholds import AUTOMATIC_EXCESS_BP, DUST_NANO, REVIEW_ABOVE_NANO, least_funding
 
 ACTOR = Actor.system("deposit-watcher")
 PARTIAL_FOR = dt.timedelta(hours=24)
@@ -82,7 +82,7 @@ def apply_rule(*, deposit_id: int, at: dt.datetime) -> None:
     if deposit.state != Deposit.State.CONFIRMING or deposit.confirmed_at_seqno > cursor.head_seqno:
         return
     if _is_large(escrow, deposit):
-        _ask(escrow, deposit, at)
+        _ask(deposit, at)
     else:
         allocate(escrow=escrow, deposit=deposit, actor=ACTOR, at=at)
     observe(DEPOSIT_DELAY_S, at - final_at(deposit, cursor))
@@ -273,7 +273,7 @@ def _is_large(escrow: Escrow, deposit: Deposit) -> bool:
     return deposit.amount_nano > DUST_NANO and received > REVIEW_ABOVE_NANO
 
 
-def _ask(escrow: Escrow, deposit: Deposit, at: dt.datetime) -> None:
+def _ask(deposit: Deposit, at: dt.datetime) -> None:
     deposit.state, deposit.decided_at = Deposit.State.REVIEW, at
     deposit.rule = "a sum that an operator approves"
     deposit.save(update_fields=["state", "rule", "decided_at"])

@@ -22,8 +22,9 @@ from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction,
 from .sending import settlements
 from .sending.pause import PauseState, pause_state
 from .sending.waiting import Waiting, waiting_for
-from .tiers import FALLBACK_RATE_BP
-from .ton.client import TonUnavailable, hurried
+from .thresholds import FALLBACK_RATE_BP
+from .ton.api import TonUnavailable
+from .ton.client import hurried
 from .wallets import TREASURY
 
 __all__ = [
@@ -39,11 +40,14 @@ __all__ = [
     "deposit_instructions",
     "escrow_view",
     "funded_references",
+    "given_back_nano",
     "network_head",
     "pause_state",
     "payout_view",
     "refund_destination_given",
     "settled_references",
+    "settlement_view",
+    "transfers_of",
     "treasury_address",
 ]
 

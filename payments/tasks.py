@@ -18,9 +18,10 @@ from .deposits import (
 )
 from .sending import pause, unclaimed
 from .sending.executor import Executor, make_signer
+from .sending.settlements import EXECUTE
 from .sending.sweep import owe_sweep, sweepable
 from .ton import client
-from .ton.client import TonUnavailable
+from .ton.api import TonUnavailable
 from .ton.wallet import Signer
 from .wallets import refill_stock
 
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 _BATCH = 10
 
 
-@shared_task(name="payments.tasks.execute_settlements", ignore_result=True)
+@shared_task(name=EXECUTE, ignore_result=True)
 def execute_settlements() -> None:
     """Take the next step of every due settlement. Runs only where the mnemonic is."""
     executor = Executor(client.for_payouts(), _signer())

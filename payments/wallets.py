@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
+from advertmarket.ton_address import parse_address
 
 from .books.chart import EXTERNAL_TON
 from .models import ChainCursor, Wallet
@@ -74,6 +75,16 @@ def lock_wallet(subwallet: int) -> Wallet:
     if wallet is None:
         raise NoSuchWallet(subwallet=subwallet)
     return wallet
+
+
+def cold_address() -> str:
+    """Return where the treasury may be withdrawn to, as a raw address; empty if nowhere.
+
+    Raises:
+        InvalidTonAddress: TREASURY_COLD_ADDRESS is not one of our network.
+    """
+    cold = settings.TREASURY_COLD_ADDRESS
+    return parse_address(cold, network=settings.TON_NETWORK) if cold else ""
 
 
 def reference_of(wallet: Wallet) -> UUID:

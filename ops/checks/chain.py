@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from payments.chain.proof import Proof, prove
 from payments.ton import client
-from payments.ton.client import TonUnavailable
+from payments.ton.api import TonUnavailable
 
 from . import CouldNotLook, Finding, Look, Severity, check
 

@@ -9,7 +9,7 @@ from django.db.models import TextChoices
 
 from payments.models import Settlement
 from payments.sending.unclaimed import REMINDER_DAYS
-from payments.tiers import DUST_NANO
+from payments.thresholds import DUST_NANO
 
 from . import Finding, Look, Severity, check
 

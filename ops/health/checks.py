@@ -25,15 +25,13 @@ from advertmarket.messaging.topics import TOPICS
 from advertmarket.telegram.client import bot
 from ops.checks.query import rows
 from payments.selectors import network_head
+from payments.thresholds import MAX_CLOCK_SKEW
 
 from .probes import LIMIT_S, Check, Details, Unwell
 
 DISK_FULL_PERCENT = 90
 STANDS_STILL_AFTER = dt.timedelta(seconds=60)
 """Due work that nobody has taken, and a chain reader that has not looked, for longer than this."""
-
-CLOCK_SKEW_S = 30
-"""The signer refuses to sign if the chain's clock and ours differ by more."""
 
 _QUEUES = (app.conf.task_default_queue, SIGNER_QUEUE, TELEGRAM_QUEUE)
 
@@ -127,7 +125,7 @@ def check_ton() -> Details:
         head = network_head()
     age_s = round((timezone.now() - head.at).total_seconds(), 1)
     details |= {"headSeqno": head.seqno, "headAgeS": age_s}
-    if abs(age_s) > CLOCK_SKEW_S:
+    if abs(age_s) > MAX_CLOCK_SKEW.total_seconds():
         raise Unwell(f"its last block is {age_s} s old", details)
     return details
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from advertmarket.ton_address import friendly_address
 from ops.checks.query import rows
-from ops.health.checks import CLOCK_SKEW_S
 from payments.selectors import NetworkHead, TonUnavailable, network_head, treasury_address
+from payments.thresholds import MAX_CLOCK_SKEW
 from payments.ton.wallet import public_key_of, subwallet_address
 
 from .verdicts import Failed, Skipped
@@ -45,7 +45,7 @@ def look_at_clock() -> str:
     if abs(database_off) > _DATABASE_SKEW:
         raise Failed(f"{database_off.total_seconds():+.0f} s against PostgreSQL", "")
     chain_off_s = (timezone.now() - _head().at).total_seconds()
-    if abs(chain_off_s) > CLOCK_SKEW_S:
+    if abs(chain_off_s) > MAX_CLOCK_SKEW.total_seconds():
         raise Failed(f"{chain_off_s:+.0f} s against the chain's last block", "")
     return f"{chain_off_s:+.0f} s against the chain's last block"
 

@@ -15,7 +15,7 @@ from payments.selectors import pause_state
 
 from .verdicts import Failed, Skipped
 
-_OLDEST_POSTGRESQL = 15
+_OLDEST_POSTGRESQL = 18
 _TIMEOUT_S = 3.0
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import ClassVar
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
@@ -17,16 +16,16 @@ from advertmarket.actors import Actor
 from advertmarket.audit import services as audit
 from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
-from advertmarket.ton_address import parse_address
 from payments.books import ledger
 from payments.books.chart import EXTERNAL_TON, IN_TRANSIT, PLATFORM_TREASURY, PerDeal, PerWallet
 from payments.books.ledger import Line, balance
 from payments.models import Deposit, Escrow, Journal, Posting, Settlement, TonTransaction, Wallet
 from payments.sending import settlements
+from payments.sending.receipts import shows_arrival
 from payments.sending.settlements import TREASURY_REFERENCE
 from payments.sending.transfers import MOST_QUOTED_NANO, REFUNDS, NotNow, destination_of
 from payments.ton.schema import ChainTransaction
-from payments.wallets import TREASURY
+from payments.wallets import TREASURY, cold_address
 
 from .booking import owe_again, post_sent
 
@@ -259,12 +258,7 @@ def _returned(
     row: TonTransaction, wallet: Wallet, evidence: ChainTransaction | None
 ) -> TonTransaction | None:
     """Return what brought back what `row` sent; None if the recipient has it."""
-    if (
-        evidence is None
-        or evidence.in_msg is None
-        or evidence.in_msg.hash != row.out_msg_hash
-        or evidence.account != row.destination
-    ):
+    if evidence is None or not shows_arrival(evidence, row):
         raise ArrivalNotSeen
     if not evidence.bounced_back:
         return None
@@ -322,7 +316,7 @@ def _owed_anew(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settleme
     elif to is not None and (to.reference or to.reserved_at) and is_treasury:
         reference = to.reference or TREASURY_REFERENCE  # a lost deal has none
         kind, amount_nano = _K.GAS_TOPUP, row.sent_nano
-    elif row.destination == _cold_address() and is_treasury:
+    elif row.destination == cold_address() and is_treasury:
         kind, reference, amount_nano = _K.TREASURY_WITHDRAWAL, TREASURY_REFERENCE, row.sent_nano
         if balance(PLATFORM_TREASURY) < amount_nano:
             raise TreasuryHasLess
@@ -339,11 +333,6 @@ def _owed_anew(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settleme
         amount_nano=amount_nano,
         at=at,
     )
-
-
-def _cold_address() -> str:
-    cold = settings.TREASURY_COLD_ADDRESS
-    return parse_address(cold, network=settings.TON_NETWORK) if cold else ""
 
 
 def _what_first(row: TonTransaction, wallet: Wallet) -> NotAdoptable:

@@ -30,7 +30,7 @@ from payments.metrics import DEPOSITS
 from payments.models import Deposit, Escrow, Journal, Settlement, TonTransaction, Wallet
 from payments.sending import settlements
 from payments.sending.transfers import REFUNDS, source_of
-from payments.tiers import confirmations_needed
+from payments.thresholds import confirmations_needed
 from payments.ton.schema import ChainTransaction, Message
 from payments.wallets import freeze
 

@@ -6,7 +6,6 @@ import datetime as dt
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -16,7 +15,6 @@ from advertmarket.actors import Actor
 from advertmarket.db import constraints
 from advertmarket.errors import Code, DomainError
 from advertmarket.money import NANO_PER_TON
-from advertmarket.ton_address import parse_address
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, NETWORK_FEES, PLATFORM_TREASURY, Account, PerWallet
 from payments.books.ledger import Line
@@ -24,7 +22,7 @@ from payments.escrows import lock_escrow
 from payments.models import Journal, Settlement, Wallet
 from payments.sending import settlements
 from payments.sending.settlements import TREASURY_REFERENCE
-from payments.wallets import TREASURY, lock_wallet, refuse_own
+from payments.wallets import TREASURY, cold_address, lock_wallet, refuse_own
 
 from .registry import FourEyes, Nano, Number, Payload, ToAddress, operation
 
@@ -95,10 +93,9 @@ class AnUnsolicitedSum(AnAmountOnce):
 
 
 def _cold_address() -> str:
-    cold = settings.TREASURY_COLD_ADDRESS
-    if not cold:
+    if not (cold := cold_address()):
         raise NoColdAddress
-    return parse_address(cold, network=settings.TON_NETWORK)
+    return cold
 
 
 class AWithdrawal(ToAddress, AnAmount):

@@ -26,6 +26,9 @@ P = TypeVar("P", bound="Payload")
 Nano = Annotated[int, Field(strict=True, gt=0, le=MAX_NANO)]
 """An amount in nanoTON."""
 
+NanoOrNothing = Annotated[int, Field(strict=True, ge=0, le=MAX_NANO)]
+"""An amount in nanoTON that may be 0."""
+
 Number = Annotated[int, Field(strict=True, ge=0, le=MAX_NANO)]
 """A row's number."""
 

@@ -21,7 +21,7 @@ from payments.chain.adoption import withheld
 from payments.escrows import lock_escrow
 from payments.models import Escrow, Journal, Settlement, TonTransaction, Wallet
 from payments.sending import settlements
-from payments.sending.receipts import receipt_of
+from payments.sending.receipts import receipt_of, shows_arrival
 from payments.sending.settlements import NoSuchSettlement
 from payments.sending.transfers import REFUND_FIELD, REFUNDS
 from payments.ton import client
@@ -181,14 +181,9 @@ def confirm(
     """
     settlement = _lock(payload)
     landed = _landed(settlement.pk)
-    if (
-        landed is None
-        or evidence is None
-        or evidence.in_msg is None
-        or evidence.in_msg.hash != landed.out_msg_hash
-        or evidence.account != landed.destination
-        or evidence.bounced_back
-    ):
+    if landed is None or evidence is None or not shows_arrival(evidence, landed):
+        raise NotSeenOnChain
+    if evidence.bounced_back:
         raise NotSeenOnChain
     settlements.confirm(settlement=settlement, attempt=landed, at=at)
 

@@ -14,7 +14,7 @@ from advertmarket.errors import Code, DomainError
 from advertmarket.money import MAX_NANO
 from payments.models import CommissionTier
 
-from .registry import FourEyes, Nano, Number, Payload, operation
+from .registry import FourEyes, Nano, NanoOrNothing, Payload, operation
 
 MOST_BP = 5_000
 """50 %: no price bears more."""
@@ -30,7 +30,7 @@ class TiersOverlap(DomainError):
 class Tier(Payload):
     """The rate, in basis points, of prices from `min_nano` up to below `max_nano`."""
 
-    min_nano: Number
+    min_nano: NanoOrNothing
     max_nano: Nano | None = None
     rate_bp: int = Field(strict=True, ge=0, le=MOST_BP)
 

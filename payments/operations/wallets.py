@@ -24,7 +24,16 @@ from payments.ton import client
 from payments.ton.schema import ChainTransaction, WalletState
 from payments.wallets import TREASURY, reference_of, refuse_own
 
-from .registry import FourEyes, Nano, Number, Payload, ToAddress, ToSomebody, operation
+from .registry import (
+    FourEyes,
+    Nano,
+    NanoOrNothing,
+    Number,
+    Payload,
+    ToAddress,
+    ToSomebody,
+    operation,
+)
 
 
 class NotAsTheChainHasIt(DomainError):
@@ -95,7 +104,7 @@ class AReturn(ToSomebody, AWallet):
     """
 
     nano: Nano
-    taken_nano: Number = Field(default_factory=_taken_so_far)
+    taken_nano: NanoOrNothing = Field(default_factory=_taken_so_far)
 
     def amount_nano(self) -> int:
         """Return what goes back."""

@@ -22,8 +22,9 @@ from django.utils import timezone
 from accounts.selectors import Destination
 from advertmarket.actors import Actor
 from payments.models import ChainCursor, Settlement, TonTransaction, Wallet
+from payments.thresholds import MAX_CLOCK_SKEW
 from payments.ton.api import SearchUnfinished, TonApi, TonUnavailable
-from payments.ton.wallet import FeeQuestion, Signer, fee_question, subwallet_address
+from payments.ton.wallet import Signer, fee_question, subwallet_address
 from payments.wallets import TREASURY, freeze
 
 from . import settlements, unclaimed
@@ -51,7 +52,6 @@ logger = logging.getLogger(__name__)
 LEASE = dt.timedelta(seconds=60)
 VALIDITY = dt.timedelta(seconds=120)
 EXPIRY_MARGIN = dt.timedelta(seconds=60)
-MAX_CLOCK_SKEW = dt.timedelta(seconds=30)
 REBROADCAST = dt.timedelta(seconds=10)
 
 MIN_TOP_UP_NANO = 10_000_000
@@ -68,7 +68,6 @@ _SWEEPS_LAST = Case(When(kind=Settlement.Kind.COMMISSION_SWEEP, then=1), default
 """The platform's own money waits while somebody else's is due."""
 
 ACTOR = Actor.system("payout-executor")
-WORKING = Settlement.WORKING
 
 
 class LeaseLost(Exception):
@@ -119,7 +118,7 @@ class Executor:
             due = (
                 Settlement.objects.select_for_update(skip_locked=True, no_key=True)
                 .filter(Q(leased_until=None) | Q(leased_until__lt=now))
-                .filter(state__in=WORKING, due_at__lte=now)
+                .filter(state__in=Settlement.WORKING, due_at__lte=now)
                 .exclude(Exists(_LIVE_OF_ITS_WALLET), state=Settlement.State.QUEUED)
                 .order_by(_SWEEPS_LAST, "due_at")[:at_most]
             )
@@ -135,7 +134,7 @@ class Executor:
             if settlement.state == Settlement.State.QUEUED:
                 self._sign(settlement)
                 self._broadcast(pk)
-            elif settlement.state in WORKING:
+            elif settlement.state in Settlement.WORKING:
                 self._follow(settlement)
             self._finish(pk)
         except NotWorthTheFee:
@@ -165,9 +164,9 @@ class Executor:
         if abs(now - sight.block_at) > MAX_CLOCK_SKEW:
             raise NotNow(f"chain time {sight.block_at:%H:%M:%S} and ours to agree", LATER)
         with transaction.atomic():
-            frozen = self._record_signature(settlement.pk, destination, sight, now)
-        if frozen:
-            raise NotNow(frozen, LATER)
+            given_up = self._record_signature(settlement.pk, destination, sight, now)
+        if given_up:
+            raise NotNow(given_up, LATER)
 
     def _look(self, settlement: Settlement, destination: Destination) -> Sight:
         wallet = settlement.wallet
@@ -175,7 +174,7 @@ class Executor:
         state = self._client.wallet_state(wallet.address)
         refuse_if_empty(settlement=settlement, balance_nano=state.balance)
         active = self._client.is_active(destination.address)
-        question: FeeQuestion = fee_question(
+        question = fee_question(
             public_key=wallet.public_key,
             subwallet=wallet.subwallet,
             seqno=state.seqno,
@@ -200,35 +199,28 @@ class Executor:
     def _record_signature(
         self, pk: uuid.UUID, destination: Destination, sight: Sight, now: dt.datetime
     ) -> str:
-        """Check all again under the locks, then sign and store; return why the wallet froze, if."""
+        """Check all again under the locks, then sign and store; return why it was given up, if."""
         settlement = self._lock(pk)
         wallet = settlement.wallet
         if settlement.state != Settlement.State.QUEUED:
             raise LeaseLost
         if wallet.public_key != self._signer.public_key:
-            reason = "the wallet belongs to another mnemonic"
-            settlements.give_up(settlement=settlement, reason=reason, at=now)
-            return reason
+            return _give_up(settlement, "the wallet belongs to another mnemonic", now)
         if wallet.frozen_at is not None:
-            reason = f"the wallet is frozen: {wallet.frozen_reason}"
-            settlements.give_up(settlement=settlement, reason=reason, at=now)
-            return reason
+            return _give_up(settlement, f"the wallet is frozen: {wallet.frozen_reason}", now)
         if _live_attempt(wallet) is not None:
             raise NotNow("another transfer of this wallet", SOON)
         if sight.seqno > wallet.expected_seqno:
             reason = f"the chain's seqno is {sight.seqno}, ours {wallet.expected_seqno}"
             freeze(wallet=wallet, reason=reason, at=now)
-            settlements.give_up(settlement=settlement, reason=f"wallet frozen: {reason}", at=now)
-            return reason
+            return _give_up(settlement, f"the wallet is frozen: {reason}", now)
         if sight.is_behind(wallet):
             shown = f"seqno {sight.seqno}, {sight.balance_nano} nanoTON"
             raise NotNow(f"a node that is not behind ({shown})", LATER)
         if destination != destination_of(settlement, at=now):
             raise NotNow("a steady address", SOON)
         if not self._is_own(settlement, destination.address):
-            reason = "it would not stay between own wallets"
-            settlements.give_up(settlement=settlement, reason=reason, at=now)
-            return reason
+            return _give_up(settlement, "it would not stay between own wallets", now)
         sending = plan(
             settlement=settlement,
             wallet=wallet,
@@ -436,7 +428,7 @@ class Executor:
             self._wait(pk, wait)
         if wait is not None:
             now = timezone.now()
-            mine.filter(state__in=WORKING).update(
+            mine.filter(state__in=Settlement.WORKING).update(
                 waiting_for=wait.waiting_for[:300],
                 payable_since_at=F("payable_since_at") if wait.is_ours else now,
                 due_at=now + wait.retry_in,
@@ -450,6 +442,11 @@ def _live_attempt(wallet: Wallet) -> TonTransaction | None:
         direction=TonTransaction.Direction.OUT,
         state__in=TonTransaction.LIVE,
     ).first()
+
+
+def _give_up(settlement: Settlement, reason: str, at: dt.datetime) -> str:
+    settlements.give_up(settlement=settlement, reason=reason, at=at)
+    return reason
 
 
 def _can_never_land(attempt: TonTransaction) -> bool:

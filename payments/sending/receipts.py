@@ -24,6 +24,16 @@ def receipt_of(sent: TonTransaction, client: TonApi) -> ChainTransaction | None:
     return client.received(sent.out_msg_hash, by=sent.destination, after_lt=sent.lt)
 
 
+def shows_arrival(received: ChainTransaction | None, sent: TonTransaction) -> bool:
+    """Whether this is the recipient's chain transaction of that message, bounced or not."""
+    return (
+        received is not None
+        and received.in_msg is not None
+        and received.in_msg.hash == sent.out_msg_hash
+        and received.account == sent.destination
+    )
+
+
 def patiently(look: Callable[[], T]) -> T:
     """Return what `look` finds, however often it must be asked: for who waits at a terminal."""
     while True:

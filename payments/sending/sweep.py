@@ -12,7 +12,7 @@ from payments.books.chart import DEBTS, PerDeal
 from payments.books.ledger import balance
 from payments.escrows import lock_escrow
 from payments.models import Settlement, Wallet
-from payments.tiers import DUST_NANO
+from payments.thresholds import DUST_NANO
 from payments.wallets import TREASURY
 
 from . import settlements

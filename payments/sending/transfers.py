@@ -18,7 +18,7 @@ from advertmarket.money import NANO_PER_TON
 from payments.books.chart import DEBTS, IN_TRANSIT, PLATFORM_TREASURY, Account, PerDeal, PerWallet
 from payments.books.ledger import balance
 from payments.models import Escrow, Settlement, Wallet
-from payments.tiers import DUST_NANO
+from payments.thresholds import DUST_NANO
 from payments.wallets import TREASURY
 
 _K = Settlement.Kind

@@ -26,7 +26,7 @@ SENDING = {
     "after the look at the chain": line_of(Executor._sign, "now = timezone.now()"),
     "with a signature in memory": line_of(Executor._store_attempt, "objects.create("),
     "before the commit of the signature": line_of(Executor._sign, "with transaction", hit=2),
-    "after the commit of the signature": line_of(Executor._sign, "if frozen"),
+    "after the commit of the signature": line_of(Executor._sign, "if given_up"),
     "before the broadcast": line_of(Executor._broadcast, "self._client.send("),
     "after the broadcast": line_of(Executor._broadcast, "now = timezone.now()"),
     "before the commit of SUBMITTED": line_of(Executor._broadcast, "with transaction", hit=2),

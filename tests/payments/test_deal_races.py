@@ -31,7 +31,7 @@ TON = 1_000_000_000
 Kind = Settlement.Kind
 
 AFTER_THE_LOOK = line_of(Executor._sign, "now = timezone.now()")
-AFTER_THE_COMMIT = line_of(Executor._sign, "if frozen")
+AFTER_THE_COMMIT = line_of(Executor._sign, "if given_up")
 
 
 # --- deposits beside the end of a deal ------------------------------------------------------------

@@ -45,7 +45,7 @@ Kind = Settlement.Kind
 
 AFTER_THE_LEASE = line_of(Executor.run, "for pk in leased")
 AFTER_THE_LOOK = line_of(Executor._sign, "now = timezone.now()")
-AFTER_THE_COMMIT = line_of(Executor._sign, "if frozen")
+AFTER_THE_COMMIT = line_of(Executor._sign, "if given_up")
 BEFORE_THE_BROADCAST = line_of(Executor._broadcast, "self._client.send(")
 AFTER_THE_BROADCAST = line_of(Executor._broadcast, "now = timezone.now()")
 

@@ -22,7 +22,7 @@ class Command(BaseCommand):
         for name, value in secrets.items():
             self.stdout.write(f'{name}="{value}"')
         self.stdout.write(
-            "\n# for the signer's environment alone: every other role refuses to start with it."
+            "\n# for the signer's environment alone: the other processes refuse to start with it."
             "\n# Keep a copy off line; without it the money in the wallets is lost."
         )
         self.stdout.write(f'TON_WALLET_MNEMONIC="{mnemonic}"')

@@ -19,7 +19,7 @@ from payments.operations.requests import APPROVE, OPERATE
 from payments.sending.pause import SecondOperatorNeeded, require_two
 from payments.sending.receipts import patiently, receipt_of
 from payments.ton import client
-from payments.ton.client import TonUnavailable
+from payments.ton.api import TonUnavailable
 from payments.ton.schema import ChainTransaction
 
 _Found = list[tuple[TonTransaction, ChainTransaction | None]]

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, no_translatio
 
 from payments.chain import proof
 from payments.ton import client
-from payments.ton.client import TonUnavailable
+from payments.ton.api import TonUnavailable
 
 
 class Command(BaseCommand):

@@ -14,7 +14,7 @@ from payments.models import CommissionTier, OperatorRequest
 from payments.operations.requests import UnknownOperation
 from payments.operations.tiers import TiersOverlap
 from payments.selectors import commission_rate
-from payments.tiers import FALLBACK_RATE_BP
+from payments.thresholds import FALLBACK_RATE_BP
 from tests.payments.operations.desk import Desk, nothing_changes
 
 pytestmark = pytest.mark.thorough
