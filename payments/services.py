@@ -118,7 +118,7 @@ def set_refund_destination(
 ) -> GivenAddressView:
     """Keep, in the PII vault, where a refund of this deal goes; return it.
 
-    The first address counts at once, unless the price has come already. A changed one counts after
+    The first address counts at once, unless money has come already. A changed one counts after
     PAYOUT_ADDRESS_COOL_DOWN_S, as with payouts: its owner hears of it, and can change it back.
 
     Raises:
@@ -141,7 +141,7 @@ def set_refund_destination(
     refuse_own(given.address)
     same = before is not None and (before.address, before.comment) == (given.address, given.comment)
     if not same or escrow.refund_effective_at is None:
-        waits = before is not None or escrow.funded_nano is not None or pays_the_price(escrow)
+        waits = before is not None or escrow.deposits.exists()
         cool_down_s = settings.PAYOUT_ADDRESS_COOL_DOWN_S if waits else 0
         escrow.refund_user_id = user_id
         escrow.refund_effective_at = at + dt.timedelta(seconds=cool_down_s)

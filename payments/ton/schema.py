@@ -48,7 +48,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-_NETWORKS: dict[int | None, str] = {-239: "mainnet", -3: "testnet"}
+_NETWORKS: dict[int | None, str] = {-239: "mainnet", -3: "testnet", None: ""}
 """By the id that each block carries: https://docs.ton.org/v3/documentation/network/configs."""
 
 
@@ -62,7 +62,7 @@ class Block(Answer):
     @property
     def network(self) -> str:
         """The network whose block it is; empty if that is not told."""
-        return _NETWORKS.get(self.global_id, "")
+        return _NETWORKS.get(self.global_id, f"network {self.global_id}")
 
 
 class Head(Answer):

@@ -69,6 +69,7 @@ def test_an_operator_is_found_by_their_telegram_account() -> None:
     assert olga is not None
     assert (olga.username, olga.telegram_id, olga.language) == ("olga", 4711, "en")
     entry = AuditEntry.objects.get(action="link_operator")
+    assert (entry.actor_kind, entry.actor_id) == ("operator", str(olga.id))
     assert entry.before == {"telegram_id": None, "language": "ru"}
     assert entry.after == {"telegram_id": 4711, "language": "en"}
 
@@ -89,6 +90,17 @@ def test_a_telegram_account_is_one_operators() -> None:
     with pytest.raises(CommandError, match="4711"):
         link("pavel", 4711)
     assert Operator.objects.get(username="pavel").telegram_id is None
+
+
+def test_nobody_links_an_operators_name_to_an_account_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create()
+    monkeypatch.setenv("OPERATOR_PASSWORD", "wrong")
+
+    with pytest.raises(CommandError, match="no active operator olga has this password"):
+        link("olga", 4711)
+    assert operator_of_chat(4711) is None
 
 
 @pytest.mark.parametrize(("username", "telegram_id"), [("nobody", 4711), ("olga", 0)])

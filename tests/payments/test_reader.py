@@ -19,7 +19,7 @@ from payments.chain import booking, reader
 from payments.models import ChainCursor, Deposit, Escrow, Journal, Posting, TonTransaction, Wallet
 from payments.ton import client as client_module
 from payments.ton.client import TonClient, TonUnavailable
-from payments.ton.schema import ChainTransaction, ChainTransactions, Shown
+from payments.ton.schema import Block, ChainTransaction, ChainTransactions, Shown
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.waiting import wait_until
@@ -511,3 +511,9 @@ def test_another_message_to_the_same_recipient_is_no_receipt(
 
     assert bank.client.received(came.in_msg.hash, by=address, after_lt=0) == came
     assert bank.client.received("ab" * 32, by=address, after_lt=0) is None
+
+
+@pytest.mark.parametrize("other", [-217, 1])
+def test_a_network_that_nobody_knows_is_another_one(other: int) -> None:
+    assert Block(seqno=1, gen_utime=1, global_id=other).network == f"network {other}"
+    assert Block(seqno=1, gen_utime=1, global_id=None).network == ""

@@ -267,9 +267,13 @@ def test_a_thief_s_refund_address_is_announced_and_put_right_after_paying(bank: 
     assert last.before == {"address": mask_address(thiefs)}
 
 
-def test_a_first_refund_address_after_the_price_has_come_waits_its_day(bank: Bank) -> None:
+@pytest.mark.parametrize("came", ["the price", "a part", "too late"])
+def test_a_first_refund_address_after_money_came_waits_its_day(bank: Bank, came: str) -> None:
     reference = bank.open_escrow()
-    bank.pay(reference)
+    if came == "too late":
+        bank.close(reference)
+    bank.pay(reference, PRICE_NANO // 2 if came == "a part" else PRICE_NANO)
+    bank.apply_deposits()
 
     give_refund_address(reference, PersonsWallet("advertiser").raw_address)
 

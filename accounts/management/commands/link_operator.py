@@ -10,12 +10,15 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import services
-from advertmarket.actors import Actor
+from accounts.management.operators import prove_operator
 from advertmarket.errors import DomainError
 
 
 class Command(BaseCommand):
-    """The account must have written to the bot once, or Telegram lets nothing through to it."""
+    """The operator proves it: the account may pause and resume payouts in their name.
+
+    It must have written to the bot once, or Telegram lets nothing through to it.
+    """
 
     help = "Send an operator's alarms to a Telegram account, and take its commands to the bot."
 
@@ -29,13 +32,14 @@ class Command(BaseCommand):
         """Link them."""
         if options["telegram_id"] <= 0:
             raise CommandError("TELEGRAM_ID must be the id of a person's account, above 0")
+        actor = prove_operator(options["username"])
         try:
             with transaction.atomic():
                 services.link_operator(
                     username=options["username"],
                     telegram_id=options["telegram_id"],
                     language=options["language"],
-                    actor=Actor.system("link_operator"),
+                    actor=actor,
                     at=timezone.now(),
                 )
         except DomainError as error:
