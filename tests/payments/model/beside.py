@@ -64,10 +64,14 @@ WAITS = {
     "the wallet is frozen: an operator: ": "an operator froze its wallet",
     "the TON network: ": "a fault of the network",
     "a node that is not behind": "a fault of the network",
+    "attempts failed: ": "a fault of the network, and no operator looks",
     "chain time ": "the clocks disagree",
+    "nanoTON more in the treasury": "nobody fills the treasury",
     "a refund address": "the advertiser gave no address",
+    "an address that is not a deal's own": "somebody gave a deal's own address",
+    "the wallet lacks more than a fee": "a contract burnt it, and no operator looks",
 }
-"""By how it begins: what a transfer may wait for over an hour though people work, and why."""
+"""What a transfer may wait for over an hour though people work, and what was planted for it."""
 
 
 class Beside:
@@ -180,7 +184,7 @@ def _stands(beside: Beside, settlement: Settlement) -> str:
     if beside.nobody_works_since(settlement.state_since_at):
         return "nobody works"
     for wait, why in WAITS.items():
-        if settlement.waiting_for.startswith(wait):
+        if wait in settlement.waiting_for:
             return why
     if settlement.waiting_for.startswith("a gas top-up "):
         return _gas_waits(beside, settlement)
