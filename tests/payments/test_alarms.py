@@ -77,6 +77,21 @@ def test_nobody_is_woken_for_an_owner_who_gave_no_address_or_a_new_one(bank: Ban
         assert stuck() == []
 
 
+def test_a_sweep_that_waits_for_what_else_the_wallet_owes_wakes_nobody(bank: Bank) -> None:
+    reference = bank.payout_due()
+    bank.settle()
+    bank.sweep()
+    bank.deposit(reference)  # late: it is owed back
+    refund = bank.settlement(reference, Settlement.Kind.LATE_DEPOSIT_REFUND)
+    Settlement.objects.filter(pk=refund.pk).update(state="HELD", waiting_for="an operator's word")
+    bank.execute()
+    sweep = bank.settlement(reference, Settlement.Kind.COMMISSION_SWEEP)
+    assert (sweep.state, sweep.waiting_for) == ("QUEUED", "the wallet to owe nothing else")
+
+    with later(2 * HOUR):
+        assert stuck() == []
+
+
 def test_all_that_wait_for_the_end_of_a_pause_are_one_incident(bank: Bank) -> None:
     references = [bank.payout_due() for _ in range(2)]
     redis_state().set(PAUSE_KEY, "1")

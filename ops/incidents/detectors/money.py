@@ -30,10 +30,11 @@ SELECT id, kind, state, reference, amount_nano, waiting_for, state_since_at,
  WHERE state IN ('QUEUED', 'SIGNED', 'SUBMITTED', 'NEEDS_OPERATOR')
    AND unclaimed_since_at IS NULL AND state_since_at < %(before)s
    AND waiting_for NOT LIKE 'the address, which counts from%%'
+   AND waiting_for <> 'the wallet to owe nothing else'
  ORDER BY state_since_at, id
 """
 """Not the held and unclaimed ones, which wait for a person's word by the rules, nor those whose new
-address cools down for a day."""
+address cools down for a day, nor a sweep that waits behind any of these: it is our own money."""
 
 _FROZEN = """
 SELECT subwallet, frozen_reason, frozen_at FROM wallets

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
 from advertmarket.actors import Actor
@@ -61,13 +62,16 @@ Kind = ReconciliationRun.Kind
 
 WAITS = {
     "the wallet is frozen: an operator: ": "an operator froze its wallet",
-    "another transfer of this wallet": "behind another one that waits",
     "the TON network: ": "a fault of the network",
     "a node that is not behind": "a fault of the network",
+    "attempts failed: ": "a fault of the network, and no operator looks",
     "chain time ": "the clocks disagree",
+    "nanoTON more in the treasury": "nobody fills the treasury",
     "a refund address": "the advertiser gave no address",
+    "an address that is not a deal's own": "somebody gave a deal's own address",
+    "the wallet lacks more than a fee": "a contract burnt it, and no operator looks",
 }
-"""By how it begins: what a transfer may wait for over an hour though people work, and why."""
+"""What a transfer may wait for over an hour though people work, and what was planted for it."""
 
 
 class Beside:
@@ -180,9 +184,31 @@ def _stands(beside: Beside, settlement: Settlement) -> str:
     if beside.nobody_works_since(settlement.state_since_at):
         return "nobody works"
     for wait, why in WAITS.items():
-        if settlement.waiting_for.startswith(wait):
+        if wait in settlement.waiting_for:
             return why
-    return ""
+    if settlement.waiting_for.startswith("a gas top-up "):
+        return _gas_waits(beside, settlement)
+    return "behind others of its wallet" if _is_behind_others(settlement) else ""
+
+
+def _gas_waits(beside: Beside, settlement: Settlement) -> str:
+    """Explain why the gas that a transfer waits for does not come, or is not seen to have come."""
+    kind = Settlement.Kind.GAS_TOPUP
+    sent = Settlement.objects.filter(reference=settlement.reference, kind=kind)
+    gas = sent.order_by("-created_at").first()
+    if gas is None:
+        return ""
+    if gas.confirmed_at is None:
+        is_new = gas.state_since_at > timezone.now() - dt.timedelta(hours=1)
+        return "its gas is on its way" if is_new else _stands(beside, gas)
+    return "nobody works" if beside.nobody_works_since(gas.confirmed_at) else ""
+
+
+def _is_behind_others(settlement: Settlement) -> bool:
+    """Whether its wallet, which sends one at a time, is at another, or was since it waits."""
+    others = Settlement.objects.filter(wallet=settlement.wallet).exclude(pk=settlement.pk)
+    at_it = Q(state__in=[Settlement.State.SIGNED, Settlement.State.SUBMITTED])
+    return others.filter(at_it | Q(confirmed_at__gt=settlement.state_since_at)).exists()
 
 
 def _stuck(beside: Beside, cause: Cause) -> str:
