@@ -40,6 +40,7 @@ from payments.sending import executor, pause, settlements, transfers  # noqa: E4
 from payments.sending.executor import Executor  # noqa: E402
 from payments.ton.client import TonClient, TonUnavailable  # noqa: E402
 from payments.ton.wallet import Signer  # noqa: E402
+from tests.payments import reviews  # noqa: E402
 from tests.payments.lines import Line, before, traced  # noqa: E402
 
 ACTOR = Actor.system("test")
@@ -164,6 +165,7 @@ ACTS: dict[str, Callable[[], None]] = {
     "release": transaction.atomic(_release),
     "refund": transaction.atomic(_refund),
     "split": transaction.atomic(_split),
+    "reject": reviews.reject,
     "retry": transaction.atomic(_retry),
     "confirm_epoch": transaction.atomic(_confirm_epoch),
 }

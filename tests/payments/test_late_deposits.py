@@ -133,7 +133,11 @@ def test_without_a_refund_address_it_waits(bank: Bank) -> None:
     bank.settle(turns=2)
     assert bank.settlement(reference, BACK).waiting_for == "a refund address"
     bank.set_refund_address(reference)
-    bank.settle()
+    bank.settle(turns=2)
+    assert bank.settlement(reference, BACK).waiting_for.startswith("the address, which counts from")
+    with bank.pass_time(24 * 3600 + 60):
+        bank.read()
+        bank.settle()
 
     assert len(bank.advertiser_received()) == 1
     assert bank.holds(reference) == {}

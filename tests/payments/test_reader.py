@@ -513,7 +513,9 @@ def test_another_message_to_the_same_recipient_is_no_receipt(
     assert bank.client.received("ab" * 32, by=address, after_lt=0) is None
 
 
-@pytest.mark.parametrize("other", [-217, 1])
-def test_a_network_that_nobody_knows_is_another_one(other: int) -> None:
-    assert Block(seqno=1, gen_utime=1, global_id=other).network == f"network {other}"
-    assert Block(seqno=1, gen_utime=1, global_id=None).network == ""
+@pytest.mark.parametrize(
+    ("global_id", "network"),
+    [(-239, "mainnet"), (-3, "testnet"), (-217, "network -217"), (None, "")],
+)
+def test_a_block_tells_its_network(global_id: int | None, network: str) -> None:
+    assert Block(seqno=1, gen_utime=timezone.now(), global_id=global_id).network == network

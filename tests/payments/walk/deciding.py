@@ -11,6 +11,7 @@ from django.utils import timezone
 from payments import deposits
 from payments.chain import reader
 from payments.models import ChainCursor, Escrow
+from tests.payments import reviews
 from tests.payments.bank import PRICE_NANO
 
 from .life import CLEAN, TON, Life, Scenario, apply_the_rule, nothing, pay_out, scenario
@@ -245,6 +246,38 @@ def ends_before_the_chain_is_read(life: Life) -> UUID:
 @scenario("close", go_on=pay_out)
 def cannot_end_since_it_is_paid(life: Life) -> UUID:
     return life.bank.funded_escrow()
+
+
+# --- an operator's no -----------------------------------------------------------------------------
+
+
+LARGE_NANO = 2_000 * TON
+
+
+def reject_again(_life: Life, _reference: UUID) -> None:
+    reviews.reject()
+
+
+@scenario("reject", go_on=reject_again, owner_receives=(), given_back=(LARGE_NANO,))
+def gives_a_large_sum_back(life: Life) -> UUID:
+    reference = deposit_of(LARGE_NANO, price_nano=LARGE_NANO)(life)
+    life.bank.apply_deposits()
+    return reference
+
+
+@scenario("reject", go_on=reject_again, owner_receives=(), given_back=(LARGE_NANO,))
+def gives_back_what_came_in_time_for_an_expired_deal(life: Life) -> UUID:
+    reference = life.bank.refundable_escrow(LARGE_NANO)
+    escrow = Escrow.objects.filter(reference=reference)
+    deadline_at = escrow.get().payment_deadline_at
+    escrow.update(payment_deadline_at=ChainCursor.objects.get().block_at)
+    life.bank.close(reference, expired=True)
+    escrow.update(payment_deadline_at=deadline_at)
+    life.bank.deposit(reference, LARGE_NANO)
+    return reference
+
+
+# --- where refunds go -----------------------------------------------------------------------------
 
 
 def give_refund_address(life: Life, reference: UUID) -> None:

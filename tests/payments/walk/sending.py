@@ -133,6 +133,7 @@ def give_an_address(life: Life, reference: UUID) -> None:
 
 def give_refund_address(life: Life, reference: UUID) -> None:
     life.bank.set_refund_address(reference)
+    let_a_day_pass(life, reference)
 
 
 @scenario("execute", go_on=give_an_address)
