@@ -186,8 +186,8 @@ def check_outbox() -> Details:
 
 
 def check_disk() -> Details:
-    """The disk has room: on one host, this container's is everybody's."""
-    usage = shutil.disk_usage(settings.BASE_DIR)
+    """The disk of DISK_PATH has room: by default this container's, on one host everybody's."""
+    usage = shutil.disk_usage(settings.DISK_PATH)
     used_percent = round(100 * usage.used / (usage.used + usage.free), 1)  # as df counts
     details: Details = {
         "freeBytes": usage.free,
