@@ -76,6 +76,13 @@ class Market:
             )
             self.telegram.start(person.user_id)
 
+    def open(self) -> None:
+        """Anna and Oleg have the bot and the Mini App; Oleg's channel is listed."""
+        self.join(self.anna, self.oleg)
+        self.open_channel()
+        self.log_in(self.anna, self.oleg)
+        self.list_channel()
+
     def give_money(self, person: Person) -> None:
         """Somebody's wallet gets twice the price."""
         self.chain.faucet(person.wallet.address, 2 * PRICE_NANO)
