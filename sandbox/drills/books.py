@@ -15,8 +15,8 @@ _APPROVE = re.compile(r"operate approve (\S+)")
 def drill(room: Room) -> None:
     """Payouts are paused once; the row is put right, and two operators resume."""
     eyes, script = room.eyes, room.script
-    deal = room.funded_deal()
-    account = f"ESCROW:{deal.id}"
+    deal, other = room.funded_deal(), room.funded_deal()
+    account = f"ESCROW:{other.id}"
     script.cause(f"a superuser takes {STOLEN_NANO} nanoTON off the balance of {account} by SQL")
     _change(room, account, -STOLEN_NANO)
     printed = room.operators.look("reconcile")
@@ -28,7 +28,7 @@ def drill(room: Room) -> None:
     eyes.metric("payouts_paused", lambda value: value == 1)
     eyes.status("reconciliation", "NOT all checks passed")
     room.call_off(deal)
-    room.waits(deal, "REFUND", f"incident {incident.number}")
+    room.waits(deal, "REFUND", "system:pause_payouts is set")
     script.fix("the row is put right, to what its postings add up to")
     _change(room, account, STOLEN_NANO)
     printed = room.operators.plain("reconcile")

@@ -23,7 +23,6 @@ def _blocked(room: Room) -> None:
     market.telegram.block(maria.user_id)
     deal.pay(PRICE_NANO)
     deal.wait_for_status("FUNDED")
-    eyes.metric("telegram_messages_total", lambda value: value > 0, outcome="Forbidden")
     eyes.metric("telegram_outgoing_unsent", lambda value: value > 0)
     eyes.status("undelivered about money", str(maria.user_id), "UNREACHABLE")
     eyes.incident("notices_failed", within_s=60)

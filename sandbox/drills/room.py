@@ -106,7 +106,11 @@ class Room:
                 return None
             return found if all(word in found.waiting_for for word in words) else None
 
-        found = until(look, f"the {kind} never waited for “{' … '.join(words)}”", within_s=within_s)
+        try:
+            found = until(look, "", within_s=within_s)
+        except Missing:
+            now = self.transfer(deal, kind)
+            raise Missing(f"the {kind} does not wait for “{' … '.join(words)}”: {now}") from None
         self.script.symptom("settlement", f"{kind} {found.id} waits for “{found.waiting_for}”")
         return found
 

@@ -75,7 +75,7 @@ def fires(alert: str, before: Scrape, after: Scrape, *labels: Mapping[str, str])
     """Have promtool evaluate an alert's rule on what was scraped: it must fire, once per `labels`.
 
     The figures go on for an hour and a half as they went between the scrapes: counters grow as
-    they grew, ages by themselves; the rest stays. No labels: it must not fire.
+    they grew, ages by themselves; the rest stays. No labels: it must not fire, and ages stay.
 
     Raises:
         trial.NoPromtool: it could not be tried.
@@ -84,7 +84,9 @@ def fires(alert: str, before: Scrape, after: Scrape, *labels: Mapping[str, str])
     names = {name for name, _ in selected(trial.alerts()[alert]["expr"])}
     known = {sample.series: sample.value for sample in before.samples}
     series = {
-        sample.series: _goes_on(sample, known.get(sample.series, 0.0), after.at)
+        sample.series: _goes_on(
+            sample, known.get(sample.series, 0.0), after.at, ages_grow=bool(labels)
+        )
         for sample in after.samples
         if sample.name in names
     }
@@ -98,11 +100,11 @@ def severity_of(alert: str) -> str:
     return str(trial.alerts()[alert]["labels"]["severity"])
 
 
-def _goes_on(sample: Sample, before: float, at: float) -> str:
+def _goes_on(sample: Sample, before: float, at: float, *, ages_grow: bool) -> str:
     """The values of a series from the scrape on, a minute apart, in promtool's notation."""
     if sample.name.endswith(_COUNTERS):
         return f"{before:.6f}+{max(0.0, sample.value - before):.6f}x{_MINUTES}"
-    if sample.name.endswith(_AGES) and sample.value >= 0:  # below: there was none
+    if ages_grow and sample.name.endswith(_AGES):
         return f"{sample.value:.3f}+60x{_MINUTES}"
     if sample.name.endswith(_MOMENTS):  # promtool's clock begins at 0
         return f"{sample.value - at:.3f}x{_MINUTES}"

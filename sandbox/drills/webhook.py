@@ -42,14 +42,14 @@ def drill(room: Room) -> None:
 
 def _an_update_arrives(room: Room) -> None:
     market = room.market
-    before = room.sql("SELECT coalesce(max(update_id), 0) FROM telegram_updates")[0][0]
+    before = room.sql("SELECT coalesce(max(id), 0) FROM telegram_updates")[0][0]
     said = len(market.telegram.messages(market.oleg.user_id))
     market.telegram.start(market.oleg.user_id)
     market.until(
         lambda: True if len(market.telegram.messages(market.oleg.user_id)) > said + 1 else None,
         "the bot's answer to /start",
     )
-    after = room.sql("SELECT max(update_id) FROM telegram_updates")[0][0]
+    after = room.sql("SELECT max(id) FROM telegram_updates")[0][0]
     if after <= before:
         raise Missing("no update was received")
     room.script.proof(f"update {after} was received, and the bot has answered it")
