@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,7 +34,7 @@ def _pool(room: Room) -> None:
     room.stack.restart_role("web", DB_POOL_MAX=str(POOL))
     room.stack.wait_ready()
     eyes.look_before()
-    with _session(room, "psql", autocommit=False) as forgotten:
+    with contextlib.closing(_session(room, "psql", autocommit=False)) as forgotten:
         forgotten.execute("LOCK TABLE deals IN ACCESS EXCLUSIVE MODE")
         statuses = _ask(room, deal)
         if 503 not in statuses:

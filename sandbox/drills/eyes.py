@@ -46,7 +46,6 @@ class Eyes:
     def __init__(self, stack: Stack, script: Script, password: str) -> None:
         self._stack = stack
         self.script = script
-        self.incidents: dict[int, Incident] = {}
         self.superuser: psycopg.Connection[tuple[Any, ...]] = stack.services.superuser()
         self._telegram = Telegram(stack.telegram_url)
         self._browser = httpx.Client(
@@ -201,7 +200,6 @@ class Eyes:
             return Incident(*rows[0]) if rows else None
 
         seen = until(look, f"no incident {cause} was opened", within_s=within_s)
-        self.incidents[seen.number] = seen
         self.script.symptom(
             "incident",
             f"{seen.severity} {seen.cause}, number {seen.number}, to be answered by"

@@ -159,16 +159,18 @@ class Room:
         self.script.clean("every process runs, health is UP in every part, payouts may run")
 
     def resolve_incidents(self) -> None:
-        """An operator closes every incident of the drills: refused as long as its cause holds.
+        """An operator closes every incident: refused as long as its cause holds.
 
         What is told of for a day whatever is done about it is acknowledged.
         """
-        for incident in self.eyes.incidents.values():
-            if incident.cause.startswith("dead_letters"):
-                self.operators.run("incidents", "ack", str(incident.number))
-                continue
-            self._resolve(str(incident.number), incident.cause)
-        self.eyes.incidents.clear()
+        open_ones = self.sql(
+            "SELECT id, kind FROM incidents WHERE resolved_at IS NULL ORDER BY last_seen_at"
+        )
+        for number, kind in open_ones:
+            if kind == "dead_letters":
+                self.operators.run("incidents", "ack", str(number))
+            else:
+                self._resolve(number, kind)
 
     def prove(self) -> None:
         """Every wallet holds, on chain and to the nano, what the books say; every check passes."""
@@ -178,8 +180,14 @@ class Room:
             raise Missing(f"the money is not as it should be: {difference}") from difference
         self.script.clean(f"{len(lines) - 1} wallets hold what the books say; {lines[-1]}")
 
-    def _resolve(self, number: str, cause: str) -> None:
-        command = ("incidents", "resolve", number, "--note", "A drill: caused, seen and mended")
+    def _resolve(self, number: int, kind: str) -> None:
+        command = (
+            "incidents",
+            "resolve",
+            str(number),
+            "--note",
+            "A drill: caused, seen and mended",
+        )
 
         def look() -> bool | None:
             [(seen_s, is_open)] = self.sql(
@@ -189,7 +197,7 @@ class Room:
             )
             return True if seen_s > 31 or not is_open else None  # the product wants 30 s
 
-        until(look, f"incident {number}, {cause}, is not gone", within_s=120)
+        until(look, f"incident {number}, {kind}, is not gone", within_s=120)
         self.operators.run(*command)
 
     def _payments(self, deal: Deal, payee: Person) -> list[int]:
