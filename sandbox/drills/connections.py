@@ -27,7 +27,7 @@ def drill(room: Room) -> None:
 
 def _pool(room: Room) -> None:
     eyes, script = room.eyes, room.script
-    deal = room.accepted_deal()
+    deal = room.offered_deal()
     script.cause(
         f"the web role runs with DB_POOL_MAX={POOL}, and a forgotten psql has locked a table"
     )
@@ -79,7 +79,7 @@ def _server(room: Room) -> None:
             taken.pop().close()
         eyes.metric("postgres_connections", lambda value: value > 180)
         eyes.alert("ConnectionsNearlyOut", {"instance": "watch"})
-        eyes.incident("connections_run_out", within_s=100)
+        eyes.incident_later("connections_run_out", after_s=60)
         printed = room.operators.look("db_activity")
         script.says("\n".join(printed.splitlines()[:8]))
     finally:

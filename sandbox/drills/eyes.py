@@ -46,6 +46,8 @@ class Eyes:
     def __init__(self, stack: Stack, script: Script, password: str) -> None:
         self._stack = stack
         self.script = script
+        self.patient = False
+        """Whether incidents are waited for that open late only."""
         self.superuser: psycopg.Connection[tuple[Any, ...]] = stack.services.superuser()
         self._telegram = Telegram(stack.telegram_url)
         self._browser = httpx.Client(
@@ -210,6 +212,15 @@ class Eyes:
         )
         self.script.symptom("alarm", f"in Telegram: {alarm}")
         return seen
+
+    def incident_later(self, kind: str, *, after_s: float) -> None:
+        """An incident is opened once its cause has held for so long; waited for if patient."""
+        if self.patient:
+            self.incident(kind, within_s=after_s + 75)  # some are looked for every 60 s
+        else:
+            self.script.symptom(
+                "incident", f"{kind} is due {after_s:.0f} s after it was first seen"
+            )
 
     def message(self, chat_id: int, *words: str, within_s: float = 30) -> str:
         """The bot has written these words into a chat; its last message that has them."""

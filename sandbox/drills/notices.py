@@ -57,7 +57,7 @@ def _kafka_away(room: Room) -> None:
         " WHERE status = 'PENDING'"
     )
     eyes.down("outbox", "has waited for")
-    eyes.incident("kafka_down", within_s=90)
+    eyes.incident_later("kafka_down", after_s=60)
     script.fix("Kafka is started")
     room.stack.services.restart("kafka")
     room.operators.plain("create_topics")

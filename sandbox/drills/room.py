@@ -24,6 +24,9 @@ SELECT id::text, state, waiting_for FROM settlements
 """
 
 
+_NOTE = "A drill: caused, seen and mended"
+
+
 @dataclass(frozen=True)
 class Transfer:
     """What is owed to somebody, as the tables have it."""
@@ -181,13 +184,7 @@ class Room:
         self.script.clean(f"{len(lines) - 1} wallets hold what the books say; {lines[-1]}")
 
     def _resolve(self, number: int, kind: str) -> None:
-        command = (
-            "incidents",
-            "resolve",
-            str(number),
-            "--note",
-            "A drill: caused, seen and mended",
-        )
+        command = ("incidents", "resolve", str(number), "--note", _NOTE)
 
         def look() -> bool | None:
             [(seen_s, is_open)] = self.sql(

@@ -9,8 +9,6 @@ import httpx
 from .room import Room
 from .script import Missing
 
-HOLDS_S = 120
-
 
 def drill(room: Room) -> None:
     """Telegram is told a wrong secret; it is registered again, and an update arrives."""
@@ -34,7 +32,7 @@ def drill(room: Room) -> None:
     script.says(printed)
     eyes.metric("telegram_webhook_pending", lambda value: value > 0, within_s=70)
     eyes.alert("WebhookUnreachable")
-    script.symptom("incident", f"P2 webhook_silent is due {HOLDS_S} s after the watch saw it first")
+    eyes.incident_later("webhook_silent", after_s=120)
     room.operators.plain("register_webhook")
     _an_update_arrives(room)
     eyes.quiet("WebhookFails")
