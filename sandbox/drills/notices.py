@@ -15,9 +15,7 @@ def drill(room: Room) -> None:
 
 def _blocked(room: Room) -> None:
     eyes, script, market = room.eyes, room.script, room.market
-    maria = Person(100_010, "Maria", "maria_tea")
-    market.join(maria)
-    market.log_in(maria)
+    maria = room.newcomer("Maria")
     deal = room.accepted_deal(maria)
     script.cause("Maria blocks the bot; her payment is booked")
     market.telegram.block(maria.user_id)
@@ -43,7 +41,7 @@ def _new_notice(room: Room, person: Person, before: int) -> str | None:
 
 def _kafka_away(room: Room) -> None:
     eyes, script, market = room.eyes, room.script, room.market
-    script.cause("Kafka is killed, with all that it holds; Anna sends an offer")
+    script.cause("Kafka is killed, with all that it holds; an offer is sent")
     room.stack.services.kill("kafka")
     eyes.public(is_up=False)
     eyes.down("kafka")

@@ -46,6 +46,8 @@ class Room:
         self.operators = operators
         self.script = eyes.script
         self._deals: dict[Deal, str] = {}
+        self._held = self._people = 0
+        self.advertiser = market.anna
 
     def settle(self) -> None:
         """Have a watch that has seen nothing of the start, when no queue had done anything yet.
@@ -61,21 +63,36 @@ class Room:
         self.eyes.well()
 
     def begin(self, script: Script) -> None:
-        """Have a new drill's happenings told."""
+        """Have a new drill's happenings told, of an advertiser and a channel of its own.
+
+        A channel may get five new deals a day, an advertiser ten at a time.
+        """
         self.script = self.eyes.script = self.operators.script = script
+        self._held += 1
+        self.advertiser = self.newcomer(f"Advertiser {self._held}")
+        self.market.open_channel(f"channel_{self._held}")
+        self.market.list_channel()
         self.eyes.look_before()
+
+    def newcomer(self, name: str) -> Person:
+        """Return somebody who has just come to the bot and the Mini App."""
+        self._people += 1
+        person = Person(200_000 + self._people, name, f"person_{self._people}")
+        self.market.join(person)
+        self.market.log_in(person)
+        return person
 
     # -- deals, as proofs
 
     def offered_deal(self) -> Deal:
         """Return a deal whose owner has yet to answer."""
-        deal = Deal(self.market, self.market.anna)
+        deal = Deal(self.market, self.advertiser)
         deal.offer()
         return deal
 
     def accepted_deal(self, advertiser: Person | None = None) -> Deal:
         """Return a deal that waits for its payment."""
-        deal = Deal(self.market, advertiser or self.market.anna)
+        deal = Deal(self.market, advertiser or self.advertiser)
         self.market.give_money(deal.advertiser)
         deal.offer()
         deal.press_accept()
@@ -114,7 +131,8 @@ class Room:
         except Missing:
             now = self.transfer(deal, kind)
             raise Missing(f"the {kind} does not wait for “{' … '.join(words)}”: {now}") from None
-        self.script.symptom("settlement", f"{kind} {found.id} waits for “{found.waiting_for}”")
+        waits_for = f"waits for “{found.waiting_for}”" if words else "is not signed"
+        self.script.symptom("settlement", f"{kind} {found.id} {waits_for}")
         return found
 
     def confirmed_once(self, deal: Deal, kind: str, payee: Person, *, within_s: float) -> None:
