@@ -100,7 +100,7 @@ def _hold_all(root: Path, drills: Sequence[Drill]) -> int:
         room.eyes.patient = len(drills) == 1
         skipped = [line for drill in drills for line in _hold(room, drill)]
         print("\n== All clean", flush=True)
-        room.begin(Script())
+        room.tell(Script())
         room.resolve_incidents()
         room.prove()
     took_s = time.monotonic() - began

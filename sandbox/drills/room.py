@@ -62,12 +62,16 @@ class Room:
         self.stack.restart_role("watch")
         self.eyes.well()
 
+    def tell(self, script: Script) -> None:
+        """Have what happens told to this script."""
+        self.script = self.eyes.script = self.operators.script = script
+
     def begin(self, script: Script) -> None:
         """Have a new drill's happenings told, of an advertiser and a channel of its own.
 
         A channel may get five new deals a day, an advertiser ten at a time.
         """
-        self.script = self.eyes.script = self.operators.script = script
+        self.tell(script)
         self._held += 1
         self.advertiser = self.newcomer(f"Advertiser {self._held}")
         self.market.open_channel(f"channel_{self._held}")
