@@ -48,9 +48,10 @@ class Script:
         self._tell("FIX", text)
 
     def says(self, text: str) -> None:
-        """What a command answers."""
+        """What a command answers; what it logs beside that is left out."""
         for line in text.strip().splitlines():
-            self._tell("", f"  {line}")
+            if not line.startswith('{"event"'):
+                self._tell("", f"  {line}")
 
     def proof(self, text: str) -> None:
         """The fact that shows that it is mended."""
