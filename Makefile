@@ -8,9 +8,10 @@ CODE := $(APPS) deploy sandbox tests manage.py
 RUSSIAN := locale/ru/LC_MESSAGES/django
 OFFLINE := PROCESS_ROLE=build $(BIN)/python manage.py
 WITH_SERVICES := $(BIN)/python -m sandbox.services run --
+DRILLS := $(BIN)/python -m sandbox.drills
 
 .DEFAULT_GOAL := help
-.PHONY: help install messages translations demo test test-crash test-thorough test-money mutants random-money test-kafka test-ops check format lock
+.PHONY: help install messages translations demo test test-crash test-thorough test-money mutants random-money test-kafka test-ops drill drills check format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -58,9 +59,16 @@ random-money: install messages ## money at random: MONEY_SECONDS (600) long, or 
 test-kafka: install messages ## messages and one deal against a real Apache Kafka
 	$(WITH_SERVICES) $(BIN)/python -m sandbox.kafka run -- $(BIN)/pytest -m kafka
 
-test-ops: install messages ## rules and dashboards, by promtool: .ci/promtool finds or fetches it
+test-ops: install messages ## rules and dashboards by promtool (.ci/promtool finds or fetches it), and the ten drills
 	.ci/promtool --version
 	$(WITH_SERVICES) $(BIN)/pytest -n 2 -m "not slow" tests/deploy tests/ops/metrics
+	$(DRILLS) || [ $$? = 77 ]
+
+drill: install messages ## one of the runbook's ten failures (N=1 to 10), caused for real, seen, mended and proved
+	@$(if $(N),$(DRILLS) $(N),echo "which one? make drill N=1" && false)
+
+drills: install messages ## all ten, one after another
+	@$(DRILLS)
 
 check: install ## types, lint, format, import contracts, migrations, schema, rules, locks, audit
 	$(BIN)/ruff check -q $(CODE)

@@ -7,6 +7,7 @@ import binascii
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal, NoReturn
 
 Network = Literal["mainnet", "testnet"]
@@ -83,6 +84,13 @@ class Environment:
         if not 0 < seconds < float("inf"):
             refuse(name, "must be a number of seconds above 0")
         return seconds
+
+    def folder(self, name: str, default: str) -> str:
+        """Return the path of a folder that there is."""
+        value = self.text(name, default)
+        if not Path(value).is_dir():
+            refuse(name, "must be a folder that there is")
+        return value
 
     def choice(self, name: str, default: str, *, among: Sequence[str]) -> str:
         """Return one of `among`."""

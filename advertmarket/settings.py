@@ -228,6 +228,9 @@ KAFKA_SESSION_TIMEOUT_S = env.number("KAFKA_SESSION_TIMEOUT_S", 30, minimum=2)
 EVENT_SIGNING_KEY = env.key_256("EVENT_SIGNING_KEY", hint=_GENERATE)
 OLD_EVENT_SIGNING_KEYS = env.keys_256("OLD_EVENT_SIGNING_KEYS")
 
+# --- The disk that is watched: by default the one that the code lies on ---------------------------
+DISK_PATH = env.folder("DISK_PATH", str(BASE_DIR))
+
 # --- Metrics; 0 serves none -----------------------------------------------------------------------
 METRICS_PORT = env.number("METRICS_PORT", 0)
 

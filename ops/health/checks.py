@@ -23,6 +23,7 @@ from advertmarket.celery import SIGNER_QUEUE, TELEGRAM_QUEUE, app
 from advertmarket.messaging import heartbeat, kafka
 from advertmarket.messaging.topics import TOPICS
 from advertmarket.telegram.client import bot
+from advertmarket.telegram.content import WebhookInfo
 from ops.checks.query import rows
 from payments.selectors import network_head
 from payments.thresholds import MAX_CLOCK_SKEW
@@ -32,6 +33,12 @@ from .probes import LIMIT_S, Check, Details, Unwell
 DISK_FULL_PERCENT = 90
 STANDS_STILL_AFTER = dt.timedelta(seconds=60)
 """Due work that nobody has taken, and a chain reader that has not looked, for longer than this."""
+
+WEBHOOK_ERROR_FRESH = dt.timedelta(minutes=5)
+"""Telegram tries again within two minutes; after five an error is over."""
+
+TOO_MANY_PENDING = 100
+"""Telegram brings 40 at a time, and each is answered in milliseconds."""
 
 _QUEUES = (app.conf.task_default_queue, SIGNER_QUEUE, TELEGRAM_QUEUE)
 
@@ -131,16 +138,30 @@ def check_ton() -> Details:
 
 
 def check_telegram() -> Details:
-    """The Bot API answers, and reaches our webhook."""
+    """The Bot API answers, and brings its updates to our webhook."""
     with _measured() as details:
         info = bot().get_webhook_info()
     details |= {"webhook": info.url, "pendingUpdates": info.pending}
     if info.last_error_at is not None:
         age = timezone.now() - info.last_error_at
         details |= {"lastError": info.last_error, "lastErrorAgeS": round(age.total_seconds())}
-    if not info.url:
-        raise Unwell("no webhook is registered", details)
+    if problem := webhook_problem(info, at=timezone.now()):
+        raise Unwell(problem, details)
     return details
+
+
+def webhook_problem(info: WebhookInfo, *, at: dt.datetime) -> str:
+    """Return why updates do not arrive, or nothing.
+
+    Telegram failed to bring one a moment ago, or too many wait there, or it has no address of ours.
+    """
+    if not info.url:
+        return "no webhook is registered"
+    failed_at = info.last_error_at
+    fails = failed_at is not None and at - failed_at < WEBHOOK_ERROR_FRESH
+    if info.pending >= TOO_MANY_PENDING or (fails and info.pending > 0):
+        return f"{info.pending} updates wait: {info.last_error or 'no error is told'}"
+    return ""
 
 
 def check_workers() -> Details:
@@ -165,8 +186,8 @@ def check_outbox() -> Details:
 
 
 def check_disk() -> Details:
-    """The disk has room: on one host, this container's is everybody's."""
-    usage = shutil.disk_usage(settings.BASE_DIR)
+    """The disk of DISK_PATH has room: by default this container's, on one host everybody's."""
+    usage = shutil.disk_usage(settings.DISK_PATH)
     used_percent = round(100 * usage.used / (usage.used + usage.free), 1)  # as df counts
     details: Details = {
         "freeBytes": usage.free,

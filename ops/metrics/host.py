@@ -34,8 +34,8 @@ SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_rep
     disk_free_bytes="How much of it is free",
 )
 def disk() -> Iterable[Row]:
-    """On one host, this container's is everybody's."""
-    usage = shutil.disk_usage(settings.BASE_DIR)
+    """That of DISK_PATH; on one host, this container's is everybody's."""
+    usage = shutil.disk_usage(settings.DISK_PATH)
     yield usage.total, usage.free
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 import shutil
 import subprocess
 import sys
@@ -12,25 +11,16 @@ import time
 from advertmarket.money import format_ton
 from sandbox.process import ChildFailed, stop_requested
 from sandbox.scratch import scratch_dir
-from sandbox.telegram.control import Telegram
 from sandbox.ton.wallets import DidNotLand
 
 from .api import ApiRefused, TookTooLong
 from .deal import Step
+from .opening import COMPRESSED, OPERATOR, start
 from .people import Market
 from .proof import NotProved, prove
-from .stack import VERIFIER_CHAT_OWNER, Stack
+from .stack import Stack
 from .story import Story
 from .troubles import Troubles
-
-OPERATOR = "operator"
-COMPRESSED = {
-    "RETENTION_S": "8",
-    "TON_READER_POLL_S": "0.2",
-    "TON_API_RPS": "100",
-    "SHUTDOWN_DRAIN_S": "0.1",
-}
-"""A day of retention in eight seconds: settings, and the same code."""
 
 
 def main() -> int:
@@ -66,24 +56,6 @@ def _run(stack: Stack, *, once: bool) -> int:
             print("shutting down in order…", flush=True)
     print(result, flush=True)
     return 0
-
-
-def start(stack: Stack) -> str:
-    """Start everything, install, and return the password of the operator made."""
-    print("starting PostgreSQL, Redis, Kafka, a local TON chain and a local Telegram…", flush=True)
-    stack.start_services()
-    with Telegram(stack.telegram_url) as telegram:
-        telegram.create_user(VERIFIER_CHAT_OWNER, "Operations", started=True)
-        verifier = telegram.create_channel("verifier", creator_id=VERIFIER_CHAT_OWNER)
-        telegram.add_bot(verifier, by=VERIFIER_CHAT_OWNER)
-    stack.settings["TELEGRAM_VERIFIER_CHAT_ID"] = str(verifier)
-    print("migrating, creating topics…", flush=True)
-    password = secrets.token_urlsafe(12)
-    stack.install(OPERATOR, password)
-    print("starting web, worker, signer, beat, consumer, chain reader, watch…", flush=True)
-    stack.start_product()
-    stack.manage("register_webhook")
-    return password
 
 
 def _live(stack: Stack, password: str, began: float) -> str:

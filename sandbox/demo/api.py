@@ -28,6 +28,11 @@ class ApiUser:
         session = self.post("/auth/login", {"initData": init_data})
         self._http.headers["Authorization"] = f"Bearer {session['token']}"
 
+    @property
+    def token(self) -> str:
+        """The Authorization header of this session."""
+        return str(self._http.headers["Authorization"])
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

@@ -26,13 +26,16 @@ class Step:
 
 
 class Deal:
-    """A deal between an advertiser and Oleg; each method returns once its effect can be seen."""
+    """A deal between an advertiser and Oleg; each method returns once its effect can be seen.
+
+    `address` is where to pay, once `give_refund_address` was told it.
+    """
 
     def __init__(self, market: Market, advertiser: Person) -> None:
         self.id: UUID | None = None
         self._market = market
         self.advertiser, self._owner = advertiser, market.oleg
-        self._address = ""
+        self.address = ""
 
     @property
     def status(self) -> str:
@@ -42,12 +45,12 @@ class Deal:
     @property
     def wallet_nano(self) -> int:
         """What the chain itself says that the deal's address holds."""
-        return self._market.chain.balance(self._address) if self._address else 0
+        return self._market.chain.balance(self.address) if self.address else 0
 
     def step(self, who: str, what: str) -> Step:
         """Tell what happened, and look how everything stands now."""
         books: dict[str, int] = {}
-        if self._address:
+        if self.address:
             balances = self.ask("escrow")["balances"]
             books = {name: int(nano) for name, nano in balances.items() if int(nano)}
         return Step(
@@ -90,11 +93,11 @@ class Deal:
             self._path("refund-address"),
             {"address": self.advertiser.wallet.raw_address, "typedByHand": True},
         )
-        self._address = self.ask("deposit")["address"]
+        self.address = self.ask("deposit")["address"]
 
     def pay(self, nano: int) -> None:
         """The advertiser sends `nano` to the deal's address; it arrives."""
-        self.advertiser.wallet.send(self._market.stack.ton_url, self._address, nano)
+        self.advertiser.wallet.send(self._market.stack.ton_url, self.address, nano)
 
     def submit_ad(self) -> None:
         """Oleg submits the ad."""

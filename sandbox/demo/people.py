@@ -48,6 +48,7 @@ class Market:
         self.anna = Person(100_001, "Anna", "anna_ads")
         self.oleg = Person(100_002, "Oleg", "oleg_owner", language="ru", version="v4r2")
         self.channel_id = 0
+        self._channel = ""
         self._sessions: list[ApiUser] = []
 
     def __enter__(self) -> Market:
@@ -76,6 +77,12 @@ class Market:
             )
             self.telegram.start(person.user_id)
 
+    def open(self) -> None:
+        """Anna and Oleg have the bot and the Mini App."""
+        self.join(self.anna, self.oleg)
+        self.log_in(self.anna, self.oleg)
+        self.give_payout_address()
+
     def give_money(self, person: Person) -> None:
         """Somebody's wallet gets twice the price."""
         self.chain.faucet(person.wallet.address, 2 * PRICE_NANO)
@@ -86,25 +93,29 @@ class Market:
             person.api = ApiUser(self.stack.web_url, self.telegram.init_data(person.user_id))
             self._sessions.append(person.api)
 
-    def open_channel(self) -> None:
-        """Oleg has a channel, with the bot as administrator."""
+    def open_channel(self, username: str = "morning_city") -> None:
+        """Oleg has one more channel, with the bot as administrator."""
+        self._channel = f"@{username}"
         self.channel_id = self.telegram.create_channel(
             "Morning City",
             creator_id=self.oleg.user_id,
-            username="morning_city",
+            username=username,
             subscribers=12_000,
         )
         self.telegram.add_bot(self.channel_id, by=self.oleg.user_id)
 
     def list_channel(self) -> None:
-        """Oleg registers the channel, and says what a post costs and where he is paid."""
+        """Oleg registers the channel, and says what a post costs."""
         oleg = self.oleg.api
-        oleg.post("/channels", {"chat": "@morning_city", "topic": "city", "language": "en"})
+        oleg.post("/channels", {"chat": self._channel, "topic": "city", "language": "en"})
         oleg.post(
             f"/channels/{self.channel_id}/pricing",
             {"format": "STANDARD", "priceNano": str(PRICE_NANO)},
         )
-        oleg.put(
+
+    def give_payout_address(self) -> None:
+        """Oleg says where he is paid."""
+        self.oleg.api.put(
             "/profile/payout-address",
             {"address": self.oleg.wallet.raw_address, "typedByHand": True},
         )

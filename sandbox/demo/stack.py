@@ -66,6 +66,7 @@ class Stack:
         self.services = Services(self.root / "services", ephemeral=ephemeral)
         self.children: dict[str, Child] = {}
         self.ports = {name: free_port() for name in (*STAND_INS, "web")}
+        self._metrics_ports = {role.name: free_port() for role in ROLES}
         self._secrets = make_secrets()
         self.settings = dict(settings)
 
@@ -83,6 +84,10 @@ class Stack:
     def telegram_url(self) -> str:
         """The local Telegram: Bot API, control plane and page."""
         return self._url("telegram")
+
+    def metrics_url(self, role: str) -> str:
+        """Where a process of the product shows its metrics."""
+        return f"http://{LOOPBACK}:{self._metrics_ports[role]}"
 
     @property
     def env(self) -> dict[str, str]:
@@ -129,8 +134,8 @@ class Stack:
         """Wait until the web role says that it can serve."""
         self.children["web"].wait_until(self._is_ready, "readiness", timeout_s=60)
 
-    def start_role(self, name: str) -> None:
-        """Start one process: for the first time, or again after a kill."""
+    def start_role(self, name: str, **changed: str) -> None:
+        """Start one process, again after a kill; one of the product with a changed environment."""
         log = self.root / f"{name}.log"
         if name in STAND_INS:
             child = Child(
@@ -147,9 +152,14 @@ class Stack:
                 [sys.executable, *(part.format(root=self.root) for part in role.arguments)],
                 log=log,
                 cwd=HOUSE,
-                env=self._role_env(role),
+                env=self._role_env(role) | changed,
             )
         self.children[name] = child
+
+    def restart_role(self, name: str, **changed: str) -> None:
+        """Stop one process in order and start it again, with a changed environment."""
+        self.children[name].stop(timeout_s=45)
+        self.start_role(name, **changed)
 
     def kill(self, name: str) -> None:
         """SIGKILL one process of the product, or one stand-in."""
@@ -213,6 +223,7 @@ class Stack:
             **self.env,
             "PROCESS_ROLE": role.process_role or role.name,
             "TON_WALLET_MNEMONIC": mnemonic,
+            "METRICS_PORT": str(self._metrics_ports[role.name]),
         }
 
     def _stand_in_options(self, name: str) -> list[str]:

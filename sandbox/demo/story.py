@@ -31,6 +31,7 @@ class Story:
         market.log_in(anna, oleg)
         yield deal.step("Anna, Oleg", "log in to the Mini App with Telegram's initData")
         market.list_channel()
+        market.give_payout_address()
         yield deal.step("Oleg", "registers the channel, lists a price, sets a payout address")
         deal.offer()
         yield deal.step("Anna", "offers 50 TON for a post")

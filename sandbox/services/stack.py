@@ -6,6 +6,9 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+import psycopg
 
 from sandbox.process import ChildFailed, unprivileged_account
 
@@ -72,6 +75,13 @@ class Services:
         """Start one service again, on its port and with its data, whether or not it still runs."""
         self._services[name].stop()
         self._services[name].start()
+
+    def superuser(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Connect to the product's database as PostgreSQL's superuser, whom nothing is forbidden.
+
+        Each statement commits by itself.
+        """
+        return next(s for s in self._services.values() if isinstance(s, Postgres)).superuser()
 
     def dead(self) -> list[str]:
         """Return the names of the started services that do not run any more."""

@@ -102,3 +102,13 @@ def test_mail_without_a_server_is_refused() -> None:
     assert refused.stderr == (
         "advertmarket cannot start: ALERT_SMTP_HOST is missing, and ALERT_EMAIL_TO wants mail\n"
     )
+
+
+def test_a_folder_is_one_that_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert environment(DISK="").folder("DISK", str(tmp_path)) == str(tmp_path)
+
+    with pytest.raises(SystemExit, match="78"):
+        environment(DISK=str(tmp_path / "none")).folder("DISK", str(tmp_path))
+
+    problem = "DISK must be a folder that there is"
+    assert capsys.readouterr().err == f"advertmarket cannot start: {problem}\n"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-HOUSE = Path(__file__).resolve().parents[2]
-_SKIPPED = 77
+from deploy.prometheus import trial
 
 
 def promtool(*arguments: str | Path, given: str = "") -> str:
@@ -16,16 +14,7 @@ def promtool(*arguments: str | Path, given: str = "") -> str:
 
     The test fails if promtool does, and is skipped where there is none.
     """
-    ran = subprocess.run(
-        [HOUSE / ".ci/promtool", *arguments],
-        cwd=HOUSE,
-        input=given,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    if ran.returncode == _SKIPPED:
-        pytest.skip(ran.stdout.strip())
-    assert ran.returncode == 0, ran.stdout
-    return ran.stdout
+    try:
+        return trial.promtool(*arguments, given=given)
+    except trial.NoPromtool as reason:
+        pytest.skip(str(reason))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import pytest
 import yaml
 
 from deploy.prometheus.slos import BURNS, RULES, SLOS, Burn, Slo
+from deploy.prometheus.trial import FOLDER, alerts, as_sent, file_of, one_test, write_tests_of_one
 from tests.deploy.promtool import promtool
-from tests.deploy.rules import FOLDER, alerts
 
 Series = dict[str, str]
 """The values of time series, a minute apart, in promtool's notation."""
@@ -278,10 +277,10 @@ def test_every_alert_has_its_case() -> None:
 @pytest.mark.thorough
 def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     """Ninety minutes of each alert alone."""
-    files = [_write(tmp_path, "Watchdog", [_test("Watchdog", {}, [{}])])]
+    files = [write_tests_of_one(tmp_path, "Watchdog", [one_test("Watchdog", {}, [{}])])]
     for name, case in CASES.items():
-        fires = _test(name, case.fires, [case.labels])
-        files.append(_write(tmp_path, name, [fires, _test(name, case.quiet, [])]))
+        fires = one_test(name, case.fires, [case.labels])
+        files.append(write_tests_of_one(tmp_path, name, [fires, one_test(name, case.quiet, [])]))
 
     promtool("test", "rules", *files)
 
@@ -300,7 +299,7 @@ def test_budgets_that_burn_too_fast_alert(burn: Burn, tmp_path: Path) -> None:
     ]
 
     path = tmp_path / "tests.yml"
-    path.write_text(yaml.safe_dump(_file([FOLDER / RULES], tests, every=step), sort_keys=False))
+    path.write_text(yaml.safe_dump(file_of(tests, [FOLDER / RULES], every=step), sort_keys=False))
     promtool("test", "rules", path)
 
 
@@ -334,7 +333,7 @@ def _budget_test(
                 "eval_time": f"{minutes // step * step + over}m",
                 "alertname": f"{slo.name}{burn.name}",
                 "exp_alerts": (
-                    [_expected(f"{slo.name}{burn.name}", {"slo": slo.label})] if fires else []
+                    [as_sent(f"{slo.name}{burn.name}", {"slo": slo.label})] if fires else []
                 ),
             }
             for slo in SLOS
@@ -365,50 +364,3 @@ def _events(slo: Slo, events: float, bad_part: float, steps: int, ended: bool) -
     }[slo.name]
     bucket = f'le="{le}"' + (f",{own}" if own else "")
     return {f"{name}_count{{{own}}}": every, f"{name}_bucket{{{bucket}}}": in_time}
-
-
-def _test(alert: str, series: Series, expected: list[dict[str, str]]) -> dict[str, Any]:
-    return {
-        "interval": "1m",
-        "input_series": [{"series": name, "values": text} for name, text in series.items()],
-        "alert_rule_test": [
-            {
-                "eval_time": "90m",
-                "alertname": alert,
-                "exp_alerts": [_expected(alert, labels) for labels in expected],
-            }
-        ],
-    }
-
-
-def _expected(alert: str, labels: dict[str, str]) -> dict[str, Any]:
-    """The alert as it is sent, its texts filled in."""
-    rule = alerts()[alert]
-    texts = {
-        name: re.sub(r"{{ \$labels\.(\w+) }}", lambda found: labels[found[1]], text)
-        for name, text in rule["annotations"].items()
-    }
-    return {"exp_labels": {**labels, **rule["labels"]}, "exp_annotations": texts}
-
-
-def _write(folder: Path, alert: str, tests: list[dict[str, Any]]) -> Path:
-    """Write a file of tests of one alert, with that alone for a rule: all would take minutes."""
-    rules, path = folder / f"{alert}.rules.yml", folder / f"{alert}.yml"
-    rules.write_text(yaml.safe_dump({"groups": [{"name": alert, "rules": [alerts()[alert]]}]}))
-    path.write_text(yaml.safe_dump(_file([rules], tests, every=1), sort_keys=False))
-    return path
-
-
-def _file(rules: list[Path], tests: list[dict[str, Any]], every: int) -> dict[str, Any]:
-    """A file of tests of these rules, which are evaluated every so many minutes.
-
-    Without an order of its own promtool takes the groups at random, so that an alert may look
-    before what it looks at is recorded.
-    """
-    groups = [group for path in rules for group in yaml.safe_load(path.read_text())["groups"]]
-    return {
-        "rule_files": list(map(str, rules)),
-        "evaluation_interval": f"{every}m",
-        "group_eval_order": [group["name"] for group in groups],
-        "tests": tests,
-    }

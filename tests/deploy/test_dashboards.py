@@ -11,11 +11,12 @@ import yaml
 
 from deploy.grafana.model import Dashboard, Panel
 from deploy.grafana.pages import DASHBOARDS
+from deploy.prometheus.promql import grouped, selected
+from deploy.prometheus.trial import all_rules
 from deploy.rendered import HERE
 from ops.metrics.manual import catalogue
-from tests.deploy.promql import grouped, selected
 from tests.deploy.promtool import promtool
-from tests.deploy.rules import all_rules, shown
+from tests.deploy.rules import shown
 
 PANELS = [
     pytest.param(panel, id=f"{dashboard.title} {row.title} {panel.title}")

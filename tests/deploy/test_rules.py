@@ -11,12 +11,13 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from deploy import rendered
+from deploy.prometheus.promql import grouped, selected
 from deploy.prometheus.slos import API
+from deploy.prometheus.trial import FOLDER, HOUSE, alerts, all_rules
 from ops.metrics.manual import catalogue
 from ops.metrics.state import State
-from tests.deploy.promql import grouped, selected
-from tests.deploy.promtool import HOUSE, promtool
-from tests.deploy.rules import FOLDER, alerts, all_rules, shown
+from tests.deploy.promtool import promtool
+from tests.deploy.rules import shown
 
 
 @pytest.mark.parametrize("path", rendered.files(), ids=lambda path: path.name)

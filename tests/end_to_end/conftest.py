@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.demo.__main__ import COMPRESSED, start
+from sandbox.demo.opening import COMPRESSED, start
 from sandbox.demo.stack import Stack
 from sandbox.scratch import scratch_dir
 

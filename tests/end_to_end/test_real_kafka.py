@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from sandbox.demo.__main__ import COMPRESSED, start
+from sandbox.demo.opening import COMPRESSED, start
 from sandbox.demo.stack import Stack
 from sandbox.scratch import scratch_dir
 from tests.end_to_end.test_kills import live

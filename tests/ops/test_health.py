@@ -225,6 +225,25 @@ def test_the_webhook_s_last_error_is_told(olga: Client, bot_api: Server) -> None
     assert (details["lastError"], round(details["lastErrorAgeS"], -1)) == ("SSL error", 60)
 
 
+@pytest.mark.parametrize(
+    ("pending", "age_s", "problem"),
+    [
+        (3, 60, "3 updates wait: SSL error"),
+        (3, 600, None),  # Telegram tries again within two minutes: that is over
+        (0, 60, None),
+        (100, 600, "100 updates wait: SSL error"),
+    ],
+)
+def test_telegram_that_cannot_bring_its_updates_is_down(
+    pending: int, age_s: int, problem: str | None, olga: Client, bot_api: Server
+) -> None:
+    error = {"last_error_date": int(time.time()) - age_s, "last_error_message": "SSL error"}
+    info = webhook(pending_update_count=pending, **error)
+    bot_api.answers = [Says({"ok": True, "result": info})]
+
+    assert figures("telegram", olga)[2].get("problem") == problem
+
+
 def test_without_a_webhook_telegram_is_down(olga: Client, bot_api: Server) -> None:
     bot_api.answers = [Says({"ok": True, "result": webhook(url="")})]
 

@@ -79,8 +79,8 @@ def connections_are_left() -> Iterator[Cause]:
 
 @detector(every_s=30)
 def disk_has_room() -> Iterator[Cause]:
-    """The disk fills: that of this container, which on one host is everybody's."""
-    usage = shutil.disk_usage(settings.BASE_DIR)
+    """The disk fills: that of DISK_PATH, by default this container's: on one host everybody's."""
+    usage = shutil.disk_usage(settings.DISK_PATH)
     percent = 100 * usage.used // (usage.used + usage.free)  # as df counts
     facts = {"percent": percent, "free_gb": f"{usage.free / _GB:.1f}"}
     if percent >= DISK_FILLING_PERCENT:

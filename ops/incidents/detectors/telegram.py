@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 
 from django.utils import timezone
 
 from advertmarket.telegram.client import bot
 from advertmarket.telegram.errors import TelegramError, Unauthorized
+from ops.health.checks import webhook_problem
 from ops.incidents.causes import Cause
 
 from . import Untold, detector
-
-FRESH = dt.timedelta(minutes=5)
-"""Telegram tries again within a minute; after five an error is over."""
-
-TOO_MANY_PENDING = 100
-"""Telegram brings 40 at a time, and each is answered in milliseconds."""
 
 
 @detector(every_s=60)
@@ -38,8 +32,6 @@ def updates_arrive() -> Iterator[Cause]:
         info = bot().get_webhook_info()
     except TelegramError as error:
         raise Untold from error
-    failed_at = info.last_error_at
-    fails = info.pending > 0 and failed_at is not None and timezone.now() - failed_at < FRESH
-    if not info.url or fails or info.pending >= TOO_MANY_PENDING:
-        problem = info.last_error if info.url else "no webhook is registered"
-        yield Cause("webhook_silent", facts={"pending": info.pending, "error": problem or "—"})
+    if problem := webhook_problem(info, at=timezone.now()):
+        told = info.last_error if info.url else problem
+        yield Cause("webhook_silent", facts={"pending": info.pending, "error": told or "—"})
