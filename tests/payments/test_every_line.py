@@ -77,6 +77,22 @@ REFUSALS = {
     *[line_of(transfers.plan, "wanted = ", nth=n) for n in (1, 2)],
     *[line_of(transfers.plan, "raise NotNow(wanted", nth=n) for n in (1, 2)],
     line_of(transfers.plan, "raise NeedsGas(quote_nano"),
+    line_of(transfers.plan, "raise _treasury_lacks("),
+    line_of(transfers.refuse_if_empty, "raise _treasury_lacks("),
+    *lines_of(transfers._treasury_lacks),
+    line_of(Executor._step, "among many messages"),
+    line_of(Executor._sign, "another transfer of this wallet"),
+    line_of(Executor._record_signature, "another transfer of this wallet"),
+    line_of(Executor._record_signature, "would not stay between own wallets"),
+    line_of(Executor._broadcast, "frozen = "),
+    line_of(Executor._broadcast, "raise NotNow(frozen"),
+    line_of(settlements.requeue, "payable_since_at = at"),
+    *[line_of(booking._answered_by, text) for text in ("rivals = ", "return None if rivals")],
+    line_of(deposits.final_at, "return row.chain_at\n"),
+    line_of(deposits.lock_in_review, "raise NotInReview"),
+    line_of(deposits.reject, "raise NotInReview"),
+    line_of(reader.head_of_ours, "raise TonUnavailable("),
+    line_of(reader.head_of_ours, "reason="),
 }
 """Nothing follows them, or what follows others too: they have their tests elsewhere."""
 
