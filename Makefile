@@ -81,7 +81,7 @@ check: install ## types, lint, format, import contracts, migrations, schema, rul
 	mkdir -p var
 	$(OFFLINE) spectacular --validate --fail-on-warn --file var/schema.yml
 	.ci/promtool check rules deploy/prometheus/rules/*.yml || [ $$? = 77 ]
-	.ci/lock-check
+	.ci/lock-check || [ $$? = 77 ]
 	.ci/audit
 
 format: install ## rewrite the code in the house's format
