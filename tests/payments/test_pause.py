@@ -205,8 +205,39 @@ def test_who_paused_last_stands_in_postgresql(confirmed: None) -> None:
     assert state.number == PauseChange.objects.get().pk
 
 
+def test_a_set_flag_does_not_hide_that_redis_lost_its_memory(confirmed: None) -> None:
+    redis_state().flushall()
+    redis_state().set(pause.PAUSE_KEY, "1")
+
+    state = pause.pause_state()
+
+    lost = "Redis lost its memory: run manage.py confirm_epoch"
+    assert state.reasons == ("system:pause_payouts is set", lost)
+    assert (state.epoch_problem, state.redis_is_away) == (lost, False)
+
+
+def test_of_a_redis_that_is_away_nobody_can_tell_the_epoch(
+    confirmed: None, settings: Settings
+) -> None:
+    state_at(settings, f"redis://{LOOPBACK}:{free_port()}/0")
+
+    state = pause.pause_state()
+
+    assert (state.epoch_problem, state.redis_is_away) == ("", True)
+    assert state.reasons == ("Redis cannot be read (ConnectionError)",)
+
+
 def test_nothing_was_ever_paused(confirmed: None) -> None:
-    assert pause.pause_state() == pause.PauseState((), 0, "", "", None, takes_two=False)
+    assert pause.pause_state() == pause.PauseState(
+        reasons=(),
+        epoch_problem="",
+        redis_is_away=False,
+        number=0,
+        by="",
+        why="",
+        at=None,
+        takes_two=False,
+    )
 
 
 @pytest.mark.parametrize("change", [stop, go_on])

@@ -40,10 +40,14 @@ class PayoutsPaused(DomainError):
 class PauseState:
     """All that keeps payouts paused (nothing if they run), and the last change of the pause.
 
-    `takes_two`: the platform paused by itself, so that two operators resume.
+    `epoch_problem`: the one of the reasons for which Redis is not trusted, if there is one; with
+    `redis_is_away` nobody can tell. `takes_two`: the platform paused by itself, so that two
+    operators resume.
     """
 
     reasons: tuple[str, ...]
+    epoch_problem: str
+    redis_is_away: bool
     number: int
     by: str
     why: str
@@ -54,6 +58,15 @@ class PauseState:
     def paused(self) -> bool:
         """Whether no money leaves."""
         return bool(self.reasons)
+
+
+@dataclass(frozen=True)
+class _Hindrances:
+    """What keeps payouts paused at this moment, as `PauseState` has it."""
+
+    reasons: tuple[str, ...]
+    epoch_problem: str = ""
+    redis_is_away: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,14 +94,16 @@ def refuse_if_paused() -> None:
 
 def pause_reason() -> str:
     """Return why payouts are paused, or nothing."""
-    return next(iter(_reasons()), "")
+    return next(iter(_hindrances().reasons), "")
 
 
 def pause_state() -> PauseState:
     """Return whether payouts are paused, with who changed that last, when and why."""
-    last = last_change()
+    last, now = last_change(), _hindrances()
     return PauseState(
-        reasons=tuple(_reasons()),
+        reasons=now.reasons,
+        epoch_problem=now.epoch_problem,
+        redis_is_away=now.redis_is_away,
         number=last.pk if last else 0,
         by=name_of(last.actor) if last else "",
         why=last.reason if last else "",
@@ -104,7 +119,7 @@ def takes_two() -> bool:
     return since.filter(pk__gt=resumed.pk if resumed else 0).exists()
 
 
-def _reasons() -> list[str]:
+def _hindrances() -> _Hindrances:
     """All that keeps payouts paused, what an operator must see to first before the rest.
 
     Redis is asked last: a flag that is set while PostgreSQL keeps us waiting counts.
@@ -113,14 +128,16 @@ def _reasons() -> list[str]:
     try:
         found = look()
     except UNREADABLE as error:
-        return [f"Redis cannot be read ({type(error).__name__})"]
+        reason = f"Redis cannot be read ({type(error).__name__})"
+        return _Hindrances((reason,), redis_is_away=True)
     unheard = is_unheard_pause(last, found)
-    reasons = [
+    problem = epoch_problem(confirmed, found)
+    reasons = (
         f"{PAUSE_KEY} is set" if found.is_set else "",
-        epoch_problem(confirmed, found),
+        problem,
         f"{PAUSE_KEY} is about to be set" if unheard and not found.is_set else "",
-    ]
-    return [reason for reason in reasons if reason]
+    )
+    return _Hindrances(tuple(filter(None, reasons)), epoch_problem=problem)
 
 
 # --- what Redis holds -----------------------------------------------------------------------------
