@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
+from django.utils import timezone
 from redis.exceptions import RedisError
 
 from advertmarket.state import redis_state
 from ops.checks.query import rows
+from ops.stuck import stuck_transfers
 from payments.books.chart import DEBTS, DUST_WRITEOFF, PLATFORM_TREASURY, PerDeal, PerWallet
 from payments.sending.pause import EPOCH_KEY, pause_state
 
@@ -77,6 +80,15 @@ _EPOCH = "SELECT epoch::text FROM pause_epoch WHERE NOT needs_second"
 def transfers_that_are_not_over() -> Iterable[Row]:
     """By the index on open ones."""
     return rows(_SETTLEMENTS)
+
+
+@source(
+    labels=("kind",),
+    settlements_stuck="Owed transfers that have waited for us alone for over an hour",
+)
+def transfers_that_are_stuck() -> Iterable[Row]:
+    """By the index on open ones; those that the watch tells of."""
+    return Counter(one.kind for one in stuck_transfers(timezone.now())).items()
 
 
 @source(

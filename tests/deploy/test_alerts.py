@@ -128,14 +128,7 @@ CASES: dict[str, Case] = {
     ),
     "TonCenterNotAsked": gauge("ton_breaker_open", 1, 0, job="signer"),
     "TonCenterLimits": Case(_calls("429", 2, "200", name=_TON), _calls("429", 1, "200", name=_TON)),
-    "PayoutStuck": Case(
-        {'settlements_payable_age_seconds{kind="PAYOUT",state="QUEUED"}': "3601x90"},
-        {
-            'settlements_payable_age_seconds{kind="PAYOUT",state="QUEUED"}': "3599x90",
-            'settlements_payable_age_seconds{kind="PAYOUT",state="HELD"}': "9999x90",
-        },
-        {"kind": "PAYOUT"},
-    ),
+    "PayoutStuck": gauge("settlements_stuck", 1, 0, kind="PAYOUT"),
     "PayoutsOverLimit": Case(_payouts(0.1), _payouts(0)),
     "TransferNeedsOperator": Case(
         {'settlements_open{kind="REFUND",state="NEEDS_OPERATOR"}': "1x90"},
