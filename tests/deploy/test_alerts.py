@@ -88,7 +88,7 @@ CASES: dict[str, Case] = {
         {"job": "chain"},
     ),
     "StateNotRead": gauge("state_read_failed", 1, 0, source="wallets"),
-    "WebhookPending": gauge("telegram_webhook_pending", 51, 50),
+    "WebhookPending": gauge("telegram_webhook_pending", 100, 99),
     "WebhookUnreachable": Case(
         {"telegram_webhook_error_age_seconds": "60x90", "telegram_webhook_pending": "1x90"},
         {"telegram_webhook_error_age_seconds": "-1x90", "telegram_webhook_pending": "1x90"},
@@ -153,7 +153,7 @@ CASES: dict[str, Case] = {
         _calls("BadRequest", 0.2, "ok", name=_MESSAGES),
     ),
     "NoticeTasksSilent": silent("telegram.tasks.send_messages"),
-    "OutboxWaits": gauge("outbox_oldest_age_seconds", 121, 119),
+    "OutboxWaits": gauge("outbox_oldest_age_seconds", 301, 299),
     "OutboxFailed": gauge("outbox_failed", 1, 0),
     "PoolExhausted": Case(
         {'db_pool_errors_total{job="worker"}': "0+1x90"},
@@ -175,12 +175,12 @@ CASES: dict[str, Case] = {
     ),
     "ConnectionsNearlyOut": Case(
         {
-            'postgres_connections{instance="a",application="advertmarket-web"}': "90x90",
+            'postgres_connections{instance="a",application="advertmarket-web"}': "77x90",
             'postgres_connections{instance="a",application="psql"}': "3x90",
             'postgres_connections_max{instance="a"}': "100x90",
         },
         {
-            'postgres_connections{instance="a",application="advertmarket-web"}': "90x90",
+            'postgres_connections{instance="a",application="advertmarket-web"}': "79x90",
             'postgres_connections_max{instance="a"}': "100x90",
         },
         {"instance": "a"},
@@ -189,9 +189,12 @@ CASES: dict[str, Case] = {
     "ConsumerLag": Case(
         {
             'kafka_consumer_lag{group="g",topic="t",partition="0"}': "300x90",
-            'kafka_consumer_lag{group="g",topic="t",partition="1"}': "300x90",
+            'kafka_consumer_lag{group="g",topic="t",partition="1"}': "200x90",
         },
-        {'kafka_consumer_lag{group="g",topic="t",partition="0"}': "499x90"},
+        {
+            'kafka_consumer_lag{group="g",topic="t",partition="0"}': "499x90",
+            'kafka_consumer_lag{group="h",topic="deal.events",partition="0"}': "1999x90",
+        },
         {"group": "g"},
     ),
     "ConsumerLagGrows": Case(
@@ -224,7 +227,16 @@ CASES: dict[str, Case] = {
         {'reconciliation_check_blind{number="1",check="debits_equal_credits"}': "0x70 1x20"},
         _CHECK,
     ),
-    "ChecksNotRun": Case({}, {'reconciliation_check_age_seconds{number="1"}': "599x90"}),
+    "ChecksNotRun": Case(
+        {
+            'reconciliation_check_age_seconds{number="1"}': "301x90",
+            "reconciliation_in_progress": "0x90",
+        },
+        {
+            'reconciliation_check_age_seconds{number="1"}': "1800x90",
+            "reconciliation_in_progress": "1x90",
+        },
+    ),
     "ReservesTooLow": Case(
         {
             'money_ton{side="held",account="WALLETS"}': "98x90",
