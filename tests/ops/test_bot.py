@@ -31,6 +31,8 @@ from tests.local_telegram import local_telegram
 from tests.operators import hire
 from tests.redis_elsewhere import state_at
 
+pytestmark = pytest.mark.usefixtures("english")
+
 OLGA, EVE = 4711, 4712
 SYSTEM = Actor.system("test")
 

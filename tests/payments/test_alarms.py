@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 import time_machine
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from advertmarket.money import NANO_PER_TON
 from advertmarket.state import redis_state
@@ -162,6 +162,19 @@ def test_all_that_wait_for_the_end_of_a_pause_are_one_incident(bank: Bank) -> No
     assert (cause.facts["count"], cause.facts["amount"]) == (len(references), "180")
     assert cause.facts["waiting_for"] == "system:pause_payouts is set"
     assert cause.since == paused_at
+
+
+def test_what_is_stored_of_a_pause_is_english(bank: Bank) -> None:
+    reference = bank.payout_due()
+    redis_state().set(PAUSE_KEY, "1")
+
+    with translation.override("ru"), later(2 * HOUR):
+        bank.execute()
+        [cause] = seen("transfers_go_out")
+
+    waiting_for = bank.settlement(reference).waiting_for
+    assert waiting_for == "the end of a pause: system:pause_payouts is set"
+    assert cause.facts["waiting_for"] == "system:pause_payouts is set"
 
 
 def test_a_pause_that_is_over_is_no_incident(bank: Bank) -> None:

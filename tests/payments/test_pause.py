@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django.fixtures import Settings
 
 from advertmarket.actors import Actor
@@ -32,6 +32,8 @@ from tests.database import Clone
 from tests.operators import hire
 from tests.payments.threads import Meanwhile
 from tests.redis_elsewhere import state_at
+
+pytestmark = pytest.mark.usefixtures("english")
 
 SYSTEM = Actor.system("test")
 
@@ -616,3 +618,21 @@ def test_an_operator_confirms(confirmed: None, capsys: pytest.CaptureFixture[str
     assert pause.pause_reason() == ""
     assert PauseEpoch.objects.get().confirmed_by == f"operator:{operator}"
     assert capsys.readouterr().out == "payouts may run\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "reason"),
+    [
+        ("en", "Redis lost its memory: run manage.py confirm_epoch"),
+        ("ru", "Redis потерял память: выполните manage.py confirm_epoch"),
+    ],
+)
+def test_the_reason_is_told_in_the_language_of_whoever_asks(
+    confirmed: None, language: str, reason: str
+) -> None:
+    redis_state().flushall()
+
+    with translation.override(language), pytest.raises(pause.PayoutsPaused) as refusal:
+        pause.refuse_if_paused()
+
+    assert refusal.value.facts["reason"] == reason

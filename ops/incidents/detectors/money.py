@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from advertmarket.money import format_ton
 from ops.checks.query import rows
@@ -98,7 +98,8 @@ def transfers_go_out() -> Iterator[Cause]:
 
 
 def _kept_by_a_pause(at: dt.datetime) -> Iterator[Cause]:
-    pause = pause_state()
+    with translation.override("en"):  # facts are stored
+        pause = pause_state()
     [(count, nano, since)] = rows(_PAUSED, {"before": at - STUCK_AFTER})
     if pause.paused and count:
         yield Cause(
