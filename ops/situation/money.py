@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from ops.checks.query import rows
 from ops.stuck import Waiting, stuck_transfers
-from payments.books.chart import DEBTS, PLATFORM_TREASURY, PerDeal, PerWallet
+from payments.books.chart import PLATFORM_TREASURY, SIDES, PerDeal, Side
 from payments.selectors import pause_state
 from payments.sending.unclaimed import REMINDER_DAYS
 
@@ -72,11 +72,12 @@ def tell_money(at: dt.datetime) -> Section:
     """What is held, owed and ours, and whether the chain has as much."""
     nano = {name: int(held) for name, held in rows(_BALANCES)}
     [(chain_nano, books_nano, seqno, block_at)] = rows(_CHAIN)
-    of_deals = (kind for kind in DEBTS if kind is not PerDeal.ESCROW)
-    owed = [*of_deals, PerWallet.BOUNCED, PerWallet.RETURNING]
+    by_side = {
+        side: sum(held for name, held in nano.items() if SIDES.get(name) == side) for side in Side
+    }
     says = _("escrow {escrow}, owed {owed}, treasury {treasury}").format(
-        escrow=ton(nano.get(PerDeal.ESCROW)),
-        owed=ton(sum(nano.get(kind, 0) for kind in owed)),
+        escrow=ton(by_side[Side.ESCROW]),
+        owed=ton(by_side[Side.OWED]),
         treasury=ton(nano.get(PLATFORM_TREASURY)),
     )
     differ = chain_nano != books_nano
@@ -88,7 +89,7 @@ def tell_money(at: dt.datetime) -> Section:
         needs_person=differ,
         lines=(
             f"commission to sweep {ton(nano.get(PerDeal.COMMISSION))},"
-            f" nobody's {ton(nano.get(PerWallet.UNSOLICITED))}",
+            f" nobody's {ton(by_side[Side.NOBODYS])}",
             f"on chain {ton(chain_nano)}, {compared} ({as_of})",
         ),
         headline=True,

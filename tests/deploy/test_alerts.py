@@ -240,12 +240,12 @@ CASES: dict[str, Case] = {
     "ReservesTooLow": Case(
         {
             'money_ton{side="held",account="WALLETS"}': "98x90",
-            'money_ton{side="owed",account="ESCROW"}': "50x90",
+            'money_ton{side="escrow",account="ESCROW"}': "50x90",
             'money_ton{side="owed",account="OWNER_PENDING"}': "50x90",
         },
         {
             'money_ton{side="held",account="WALLETS"}': "99.9x90",
-            'money_ton{side="owed",account="ESCROW"}': "100x90",
+            'money_ton{side="escrow",account="ESCROW"}': "100x90",
             'money_ton{side="own",account="COMMISSION"}': "50x90",
         },
     ),
