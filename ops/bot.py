@@ -7,7 +7,6 @@ on money.
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import html
 import re
 
@@ -16,18 +15,13 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.selectors import (
-    OperatorView,
-    operator_may,
-    operator_of_chat,
-    operators_in_telegram,
-)
+from accounts.selectors import operators_in_telegram
 from advertmarket.actors import Actor
 from advertmarket.errors import DomainError
 from advertmarket.reasons import stated
 from advertmarket.telegram import inbox
 from advertmarket.telegram.content import Button
-from advertmarket.telegram.dispatcher import Handler, callback, command, menus, reply
+from advertmarket.telegram.dispatcher import callback, command, menus, reply
 from advertmarket.telegram.incoming import Incoming
 from advertmarket.telegram.outgoing import say
 from payments.operations import requests
@@ -37,10 +31,10 @@ from payments.sending.pause import NotPaused, watch_pause
 from . import questions
 from .incidents import bot as incidents_bot
 from .models import OperatorQuestion
+from .operators import for_operator, may_act_on_money, operator_of
 
 __all__ = ["incidents_bot"]
 
-PERMISSION = requests.OPERATE
 BUTTON_LIVES_FOR = dt.timedelta(minutes=5)
 _RESUME = "resume"
 _PRESSED = re.compile(rf"{_RESUME}:([0-9]{{1,18}}):([0-9]{{1,18}})", re.ASCII)
@@ -52,41 +46,22 @@ class ButtonExpired(DomainError):
     message = gettext_lazy("This button has expired: write /resume again.")
 
 
-def is_operator(user_id: int) -> bool:
-    """Whether the commands here are there for this person."""
-    operator = operator_of_chat(user_id)
-    return operator is not None and operator_may(operator.id, PERMISSION)
-
-
 @menus
 def operators_chats() -> dict[int, str]:
     """Return the chats where these commands are in the menu."""
-    return {chat: language for chat, language in operators_in_telegram() if is_operator(chat)}
+    return {chat: language for chat, language in operators_in_telegram() if may_act_on_money(chat)}
 
 
-def for_operator(handler: Handler) -> Handler:
-    """Speak the operator's language, refusals included; what a refused handler did is undone."""
-
-    @functools.wraps(handler)
-    def handle(update: Incoming, /, *, at: dt.datetime) -> None:
-        with translation.override(_operator(update).language):
-            try:
-                with transaction.atomic():
-                    handler(update, at=at)
-            except DomainError as refusal:
-                reply(update, html.escape(str(refusal), quote=False), at=at)
-
-    return handle
-
-
-@command("status", description=gettext_lazy("What needs a person"), only=is_operator)
+@command("status", description=gettext_lazy("What needs a person"), only=may_act_on_money)
 @for_operator
 def tell_status(update: Incoming, *, at: dt.datetime) -> None:
     """Say what needs a person, a moment later."""
     _ask(update, OperatorQuestion.What.STATUS, at)
 
 
-@command("reconcile", description=gettext_lazy("Run the checks of the books"), only=is_operator)
+@command(
+    "reconcile", description=gettext_lazy("Run the checks of the books"), only=may_act_on_money
+)
 @for_operator
 def reconcile(update: Incoming, *, at: dt.datetime) -> None:
     """Have the checks run, and say what they found when they are done."""
@@ -94,7 +69,9 @@ def reconcile(update: Incoming, *, at: dt.datetime) -> None:
     reply(update, _("The checks of the books are running; what they find follows."), at=at)
 
 
-@command("pause", description=gettext_lazy("Stop all payouts: /pause REASON"), only=is_operator)
+@command(
+    "pause", description=gettext_lazy("Stop all payouts: /pause REASON"), only=may_act_on_money
+)
 @for_operator
 def pause(update: Incoming, *, at: dt.datetime) -> None:
     """Stop every broadcast of money."""
@@ -108,7 +85,9 @@ def pause(update: Incoming, *, at: dt.datetime) -> None:
     reply(update, _("Payouts are paused: nothing is signed or sent any more."), at=at)
 
 
-@command("resume", description=gettext_lazy("Let payouts run: /resume REASON"), only=is_operator)
+@command(
+    "resume", description=gettext_lazy("Let payouts run: /resume REASON"), only=may_act_on_money
+)
 @for_operator
 def ask_to_resume(update: Incoming, *, at: dt.datetime) -> None:
     """Show what would be lifted, and a button that lifts it."""
@@ -122,7 +101,7 @@ def ask_to_resume(update: Incoming, *, at: dt.datetime) -> None:
     reply(update, _described(state), ((button,),), at=at)
 
 
-@callback(_RESUME, only=is_operator)
+@callback(_RESUME, only=may_act_on_money)
 @for_operator
 def resume(update: Incoming, *, at: dt.datetime) -> None:
     """Lift the pause that was shown, for the reason that was written."""
@@ -142,7 +121,7 @@ def resume(update: Incoming, *, at: dt.datetime) -> None:
 
 
 def _ask(update: Incoming, what: OperatorQuestion.What, at: dt.datetime) -> None:
-    questions.ask(what=what, operator=_operator(update), chat_id=update.chat_id, at=at)
+    questions.ask(what=what, operator=operator_of(update), chat_id=update.chat_id, at=at)
 
 
 def _asked(update: Incoming, at: dt.datetime) -> tuple[Incoming, int]:
@@ -185,12 +164,5 @@ def _described(state: PauseState) -> str:
     return html.escape("\n".join(lines), quote=False)
 
 
-def _operator(update: Incoming) -> OperatorView:
-    assert update.user is not None  # a command or a press always comes from someone
-    operator = operator_of_chat(update.user.id)
-    assert operator is not None  # by `only`
-    return operator
-
-
 def _actor(update: Incoming) -> Actor:
-    return Actor.operator(_operator(update).id)
+    return Actor.operator(operator_of(update).id)

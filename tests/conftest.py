@@ -89,6 +89,13 @@ def nobody_chose_a_language() -> Iterator[None]:
     translation.deactivate()
 
 
+@pytest.fixture
+def english() -> Iterator[None]:
+    """Whoever asks reads English, and not the installation's language."""
+    with translation.override("en"):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def redis_is_empty() -> Iterator[None]:
     """Leave nothing in Redis to the next test."""

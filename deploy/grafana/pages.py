@@ -151,9 +151,11 @@ MONEY = Dashboard(
                 stat(
                     "Own wallets hold", 'max(sum by (instance) (money_ton{side="held"}))', unit=_TON
                 ),
+                stat("In escrow", 'max(sum by (instance) (money_ton{side="escrow"}))', unit=_TON),
                 stat(
                     "Owed to others", 'max(sum by (instance) (money_ton{side="owed"}))', unit=_TON
                 ),
+                stat("Nobody's", 'max(sum by (instance) (money_ton{side="nobodys"}))', unit=_TON),
                 stat(
                     "The platform's own",
                     'max(sum by (instance) (money_ton{side="own"}))',

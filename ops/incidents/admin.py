@@ -5,19 +5,31 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from advertmarket.admin import ReadOnlyAdmin, ReadOnlyInline
 from ops.models import Alert, Incident, IncidentEntry, RotaEntry
 
+from .follow import BY_ITSELF
+from .history import WATCH
 from .kinds import kind_named
 from .text import runbook_link, title_of
 
 
 class HistoryInline(ReadOnlyInline[IncidentEntry, Incident]):
     model = IncidentEntry
-    fields = readonly_fields = ("at", "what", "actor", "note", "facts")
+    fields = readonly_fields = ("at", "what", "actor", "told", "facts")
     ordering = ("pk",)
+
+    @admin.display(description=_("note"))
+    def told(self, entry: IncidentEntry) -> str:
+        """What was said; of what the watch did, in the reader's language."""
+        if entry.what == IncidentEntry.What.ESCALATED:
+            return gettext("level {number}").format(number=entry.note)
+        if entry.what == IncidentEntry.What.RESOLVED and entry.actor == str(WATCH):
+            return str(BY_ITSELF)
+        return entry.note
 
 
 class AlertInline(ReadOnlyInline[Alert, Incident]):
@@ -71,9 +83,9 @@ class IncidentAdmin(ReadOnlyAdmin[Incident]):
         "assignee",
         "resolved_at",
         "resolved_by",
-        "note",
+        "told",
     ]
-    readonly_fields = ["title", "runbook"]
+    readonly_fields = ["title", "runbook", "told"]
     inlines = [HistoryInline, AlertInline]
 
     @admin.display(description=_("what"))
@@ -85,6 +97,12 @@ class IncidentAdmin(ReadOnlyAdmin[Incident]):
     def runbook(self, incident: Incident) -> str:
         """Where the runbook says what to do."""
         return runbook_link(kind_named(incident.kind))
+
+    @admin.display(description=_("note"))
+    def told(self, incident: Incident) -> str:
+        """What it was: in their words who resolved it, if anybody did."""
+        is_person = incident.resolved_at is None or incident.resolved_by is not None
+        return incident.note if is_person else str(BY_ITSELF)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Incident]:
         """Add the names that the list shows."""

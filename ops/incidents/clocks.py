@@ -51,7 +51,7 @@ def _escalate(incident: Incident, at: dt.datetime) -> None:
     incident.respond_by = at + RESPONSE[Severity(incident.severity)]
     incident.told_at = at
     incident.save(update_fields=["level", "respond_by", "told_at"])
-    note(incident, What.ESCALATED, at=at, text=f"level {incident.level}")
+    note(incident, What.ESCALATED, at=at, text=str(incident.level))
     alerts.write(incident, Reason.ESCALATED, number=incident.level, at=at)
     logger.warning("incident %s is not acknowledged, level %s", incident.pk, incident.level)
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
 
 from advertmarket.db import requires_transaction
 from ops.models import Alert, Incident, IncidentEntry
@@ -33,7 +35,8 @@ GONE_AFTER = dt.timedelta(minutes=10)
 HIDES_FOR = dt.timedelta(minutes=2)
 """Consequences outlive their cause: workers take a while to find a service that is back."""
 
-BY_ITSELF = "gone by itself"
+BY_ITSELF = _("gone by itself")
+"""Stands in English where it is stored."""
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,9 @@ def _gone(pk: int, at: dt.datetime) -> None:
     incident.gone_at = incident.last_seen_at
     note(incident, What.GONE, at=at)
     if not incident.is_grave:
-        incident.resolved_at, incident.note = at, BY_ITSELF
-        note(incident, What.RESOLVED, at=at, text=BY_ITSELF)
+        with translation.override("en"):
+            incident.resolved_at, incident.note = at, str(BY_ITSELF)
+        note(incident, What.RESOLVED, at=at, text=incident.note)
     incident.save()
     alerts.write(incident, Reason.GONE, number=incident.episode, at=at)
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from django.db import transaction
+from django.utils import translation
 
 from advertmarket.db import release_connection
 from ops.beside import Beside
@@ -84,10 +85,12 @@ def _deliver(alert: Alert, at: dt.datetime) -> str:
     recipient = alerts.recipient_of(alert)
     incident = Incident.objects.select_related("acknowledged_by").get(pk=alert.incident_id)
     alert.incident = incident
+    with translation.override(recipient.language):
+        paused = pause.pause_reason()
     wording = text.say(
         alert,
         language=recipient.language,
-        money=text.payouts_now(pause.pause_reason(), language=recipient.language),
+        money=text.payouts_now(paused, language=recipient.language),
         perhaps_sent=alert.perhaps_sent,
         at=at,
     )

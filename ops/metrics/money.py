@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
+from django.utils import timezone
 from redis.exceptions import RedisError
 
 from advertmarket.state import redis_state
 from ops.checks.query import rows
-from payments.books.chart import DEBTS, DUST_WRITEOFF, PLATFORM_TREASURY, PerDeal, PerWallet
+from ops.stuck import stuck_transfers
+from payments.books.chart import SIDES
 from payments.sending.pause import EPOCH_KEY, pause_state
 
 from . import FIVE_MINUTES_S, Row, source
@@ -57,11 +60,7 @@ SELECT split_part(code, ':', 1), sum(balance_nano) / 1e9
   FROM account_balances WHERE balance_nano > 0 GROUP BY 1
 """
 
-_SIDES = (
-    {"WALLETS": "held"}
-    | dict.fromkeys([*DEBTS, *PerWallet], "owed")
-    | dict.fromkeys([PerDeal.COMMISSION, PLATFORM_TREASURY, DUST_WRITEOFF], "own")
-)
+_SHOWN: dict[str, str] = {"WALLETS": "held", **SIDES}
 
 _EPOCH = "SELECT epoch::text FROM pause_epoch WHERE NOT needs_second"
 
@@ -77,6 +76,15 @@ _EPOCH = "SELECT epoch::text FROM pause_epoch WHERE NOT needs_second"
 def transfers_that_are_not_over() -> Iterable[Row]:
     """By the index on open ones."""
     return rows(_SETTLEMENTS)
+
+
+@source(
+    labels=("kind",),
+    settlements_stuck="Owed transfers that have waited for us alone for over an hour",
+)
+def transfers_that_are_stuck() -> Iterable[Row]:
+    """By the index on open ones; those that the watch tells of."""
+    return Counter(one.kind for one in stuck_transfers(timezone.now())).items()
 
 
 @source(
@@ -121,13 +129,13 @@ def wallets() -> Iterable[Row]:
 @source(
     labels=("account", "side"),
     keep_s=FIVE_MINUTES_S,
-    money_ton="What all own wallets hold as booked (held), and what the books say of it: owed to"
-    " others, or the platform's own; up to five minutes old",
+    money_ton="What all own wallets hold as booked (held), and what the books say of it: in escrow,"
+    " owed to others, nobody's (nobodys), or the platform's own; up to five minutes old",
 )
 def money() -> Iterable[Row]:
     """A sum over all wallets and one over all accounts, of the same moment."""
     found = dict(rows(_MONEY))
-    for account, side in _SIDES.items():
+    for account, side in _SHOWN.items():
         yield account, side, found.pop(account, 0)
     assert not found, f"accounts that no side is known of: {sorted(found)}"
 

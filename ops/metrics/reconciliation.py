@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ops.checks import all_checks
 from ops.checks.query import rows
+from ops.reconciliation import is_in_progress
 
 from . import Row, source
 
@@ -32,3 +33,9 @@ SELECT latest.number, latest.name, latest.severity, (latest.passed IS FALSE)::in
 def checks_of_the_books() -> Iterable[Row]:
     """By the index on each check's latest result."""
     return rows(_RESULTS, {"names": [check.name for check in all_checks()]})
+
+
+@source(reconciliation_in_progress="1 while a run goes on, which the others wait for")
+def whether_a_run_goes_on() -> Iterable[Row]:
+    """By the lock that a run holds."""
+    yield (is_in_progress(),)

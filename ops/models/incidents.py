@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 
 class Severity(models.TextChoices):
@@ -131,8 +132,8 @@ class IncidentEntry(models.Model):
 
     class Meta:
         db_table = "incident_history"
-        verbose_name = "incident's history"
-        verbose_name_plural = "incidents' history"
+        verbose_name = _("incident's history")
+        verbose_name_plural = _("incidents' history")
 
 
 class Alert(models.Model):
@@ -216,8 +217,8 @@ class RotaEntry(models.Model):
 
     class Meta:
         db_table = "rota"
-        verbose_name = "person of the rota"
-        verbose_name_plural = "rota"
+        verbose_name = _("person of the rota")
+        verbose_name_plural = _("rota")
 
     def __str__(self) -> str:
         return f"{self.position}"

@@ -61,11 +61,10 @@ def look_at_redis() -> str:
 def look_at_epoch() -> str:
     """Redis may be trusted with the pause."""
     state = pause_state()
-    for reason in state.reasons:
-        if reason.startswith("Redis cannot be read"):
-            raise Skipped(reason)
-        if "confirm_epoch" in reason:
-            raise Failed(reason, "")
+    if state.redis_is_away:
+        raise Skipped(state.reasons[0])
+    if state.epoch_problem:
+        raise Failed(state.epoch_problem, "")
     paused = f"; payouts are paused: {state.reasons[0]}" if state.paused else ""
     return f"it stands{paused}"
 

@@ -25,7 +25,7 @@ _SECTIONS: tuple[Tell, ...] = (
     watch.tell_reconciliation,
     money.tell_money,
     money.tell_stuck,
-    money.tell_held,
+    money.tell_stopped,
     money.tell_frozen,
     money.tell_reviews,
     money.tell_unclaimed,

@@ -7,14 +7,12 @@ import datetime as dt
 from django.utils.translation import gettext as _
 
 from ops.checks.query import rows
-from payments.books.chart import DEBTS, PLATFORM_TREASURY, PerDeal, PerWallet
+from ops.stuck import Waiting, stuck_transfers
+from payments.books.chart import PLATFORM_TREASURY, SIDES, PerDeal, Side
 from payments.selectors import pause_state
 from payments.sending.unclaimed import REMINDER_DAYS
 
 from .section import SHOWN, Section, age, listed, ton
-
-STUCK_AFTER = dt.timedelta(hours=1)
-"""By the runbook's table of financial incidents."""
 
 _BALANCES = """
 SELECT split_part(code, ':', 1), sum(balance_nano) FROM account_balances
@@ -28,20 +26,10 @@ SELECT coalesce((SELECT sum(balance_nano) FROM wallets), 0),
        (SELECT seqno FROM chain_cursor), (SELECT block_at FROM chain_cursor)
 """
 
-_STUCK = """
-SELECT count(*) OVER (), kind, state, amount_nano, reference, waiting_for, state_since_at
-  FROM settlements
- WHERE (state = 'NEEDS_OPERATOR'
-        OR state IN ('QUEUED', 'SIGNED', 'SUBMITTED') AND state_since_at < %(before)s)
-   AND unclaimed_since_at IS NULL
-   AND waiting_for NOT LIKE 'the address, which counts from%%'
+_STOPPED = """
+SELECT count(*) OVER (), id, kind, state, reference, amount_nano, waiting_for, state_since_at
+  FROM settlements WHERE state IN ('HELD', 'NEEDS_OPERATOR')
  ORDER BY state_since_at LIMIT %(most)s
-"""
-"""Not the unclaimed ones, nor those whose new address cools down: they wait by the rules."""
-
-_HELD = """
-SELECT count(*) OVER (), kind, state, amount_nano, reference, waiting_for, state_since_at
-  FROM settlements WHERE state = 'HELD' ORDER BY state_since_at LIMIT %(most)s
 """
 
 _FROZEN = """
@@ -84,11 +72,12 @@ def tell_money(at: dt.datetime) -> Section:
     """What is held, owed and ours, and whether the chain has as much."""
     nano = {name: int(held) for name, held in rows(_BALANCES)}
     [(chain_nano, books_nano, seqno, block_at)] = rows(_CHAIN)
-    of_deals = (kind for kind in DEBTS if kind is not PerDeal.ESCROW)
-    owed = [*of_deals, PerWallet.BOUNCED, PerWallet.RETURNING]
+    by_side = {
+        side: sum(held for name, held in nano.items() if SIDES.get(name) == side) for side in Side
+    }
     says = _("escrow {escrow}, owed {owed}, treasury {treasury}").format(
-        escrow=ton(nano.get(PerDeal.ESCROW)),
-        owed=ton(sum(nano.get(kind, 0) for kind in owed)),
+        escrow=ton(by_side[Side.ESCROW]),
+        owed=ton(by_side[Side.OWED]),
         treasury=ton(nano.get(PLATFORM_TREASURY)),
     )
     differ = chain_nano != books_nano
@@ -100,7 +89,7 @@ def tell_money(at: dt.datetime) -> Section:
         needs_person=differ,
         lines=(
             f"commission to sweep {ton(nano.get(PerDeal.COMMISSION))},"
-            f" nobody's {ton(nano.get(PerWallet.UNSOLICITED))}",
+            f" nobody's {ton(by_side[Side.NOBODYS])}",
             f"on chain {ton(chain_nano)}, {compared} ({as_of})",
         ),
         headline=True,
@@ -109,13 +98,15 @@ def tell_money(at: dt.datetime) -> Section:
 
 def tell_stuck(at: dt.datetime) -> Section:
     """Transfers that do not go out, and why."""
-    found = rows(_STUCK, {"before": at - STUCK_AFTER, "most": SHOWN})
-    return _transfers(_("stuck transfers"), found, at)
+    stuck = stuck_transfers(at)
+    return _transfers(_("stuck transfers"), stuck[:SHOWN], len(stuck), at)
 
 
-def tell_held(at: dt.datetime) -> Section:
-    """Transfers that wait for an operator's word."""
-    return _transfers(_("held transfers"), rows(_HELD, {"most": SHOWN}), at)
+def tell_stopped(at: dt.datetime) -> Section:
+    """Transfers that were held or given up: they wait for an operator's word from then on."""
+    found = rows(_STOPPED, {"most": SHOWN})
+    stopped = [Waiting(*row[1:]) for row in found]
+    return _transfers(_("stopped transfers"), stopped, found[0][0] if found else 0, at)
 
 
 def tell_frozen(at: dt.datetime) -> Section:
@@ -150,14 +141,10 @@ def tell_requests(at: dt.datetime) -> Section:
     return Section(_("for a second person"), str(count), bool(count), listed(lines, count))
 
 
-def _transfers(
-    name: str,
-    found: list[tuple[int, str, str, int, object, str, dt.datetime]],
-    at: dt.datetime,
-) -> Section:
-    count = found[0][0] if found else 0
+def _transfers(name: str, shown: list[Waiting], count: int, at: dt.datetime) -> Section:
     lines = [
-        f"{kind} {ton(nano)}, {state} for {age(since, at)}: {waiting_for or '—'}\n  deal {deal}"
-        for _count, kind, state, nano, deal, waiting_for, since in found
+        f"{one.kind} {ton(one.amount_nano)}, {one.state} for {age(one.since, at)}:"
+        f" {one.waiting_for or '—'}\n  deal {one.deal}"
+        for one in shown
     ]
     return Section(name, str(count), bool(count), listed(lines, count))

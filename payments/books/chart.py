@@ -60,6 +60,40 @@ class PerWallet(StrEnum):
 DEBTS = tuple(kind for kind in PerDeal if kind is not PerDeal.COMMISSION)
 """What a deal's wallet owes to others: gas is never paid from these."""
 
+
+class Side(StrEnum):
+    """Whose money an account holds."""
+
+    ESCROW = "escrow"
+    """Whose it is the deal decides."""
+
+    OWED = "owed"
+    """Somebody's: it goes to them."""
+
+    NOBODYS = "nobodys"
+    """It came unasked, and nobody is known whose it is."""
+
+    OWN = "own"
+    """The platform's."""
+
+
+SIDES: dict[str, Side] = {
+    PerDeal.DEPOSIT_PENDING: Side.OWED,
+    PerDeal.ESCROW: Side.ESCROW,
+    PerDeal.PARTIAL_DEPOSIT: Side.OWED,
+    PerDeal.OVERPAYMENT: Side.OWED,
+    PerDeal.LATE_DEPOSIT: Side.OWED,
+    PerDeal.REFUND_PENDING: Side.OWED,
+    PerDeal.OWNER_PENDING: Side.OWED,
+    PerDeal.COMMISSION: Side.OWN,
+    PerWallet.BOUNCED: Side.OWED,
+    PerWallet.UNSOLICITED: Side.NOBODYS,
+    PerWallet.RETURNING: Side.OWED,
+    PLATFORM_TREASURY: Side.OWN,
+    DUST_WRITEOFF: Side.OWN,
+}
+"""The side of each account that keeps a balance, by its name."""
+
 MEANING: dict[str, str] = {
     EXTERNAL_TON: "the chain seen from inside, for each wallet",
     NETWORK_FEES: "what the chain took (gas, forwarding, storage), less what refunds contributed",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, When
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts.selectors import Destination
 from advertmarket.actors import Actor
@@ -103,7 +103,8 @@ class Executor:
         leased = self._take(at_most)
         for pk in leased:
             try:
-                self._step(pk)
+                with translation.override("en"):  # what is stored is one and the same for everybody
+                    self._step(pk)
             except LeaseLost:
                 logger.warning("settlement %s is in other hands, or has moved on", pk)
                 self._finish(pk)

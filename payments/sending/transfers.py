@@ -64,7 +64,8 @@ class NotNow(Exception):
     """This settlement cannot go on at present; it waits, and says for what.
 
     `stuck` says, without figures, why it will not go on before somebody has acted. `is_ours` is
-    false of what its payee has to do, or operators stopped: that is no delay of ours.
+    false of what its payee has to do, or operators stopped, and of a sweep that waits behind such
+    a debt: that is no delay of ours.
     """
 
     def __init__(
@@ -211,7 +212,7 @@ def _plan_sweep(settlement: Settlement, free_nano: int) -> Plan:
     others = Settlement.objects.filter(reference=reference).open()
     owes = any(balance(kind.of(reference)) for kind in DEBTS)
     if owes or others.exclude(pk=settlement.pk).exists():
-        raise NotNow("the wallet to owe nothing else", MUCH_LATER)
+        raise NotNow("the wallet to owe nothing else", MUCH_LATER, is_ours=False)
     if free_nano < DUST_NANO:
         raise NotWorthTheFee
     return Plan(free_nano)

@@ -87,7 +87,7 @@ CASES: dict[str, Case] = {
         {"job": "chain"},
     ),
     "StateNotRead": gauge("state_read_failed", 1, 0, source="wallets"),
-    "WebhookPending": gauge("telegram_webhook_pending", 51, 50),
+    "WebhookPending": gauge("telegram_webhook_pending", 100, 99),
     "WebhookUnreachable": Case(
         {"telegram_webhook_error_age_seconds": "60x90", "telegram_webhook_pending": "1x90"},
         {"telegram_webhook_error_age_seconds": "-1x90", "telegram_webhook_pending": "1x90"},
@@ -127,14 +127,7 @@ CASES: dict[str, Case] = {
     ),
     "TonCenterNotAsked": gauge("ton_breaker_open", 1, 0, job="signer"),
     "TonCenterLimits": Case(_calls("429", 2, "200", name=_TON), _calls("429", 1, "200", name=_TON)),
-    "PayoutStuck": Case(
-        {'settlements_payable_age_seconds{kind="PAYOUT",state="QUEUED"}': "3601x90"},
-        {
-            'settlements_payable_age_seconds{kind="PAYOUT",state="QUEUED"}': "3599x90",
-            'settlements_payable_age_seconds{kind="PAYOUT",state="HELD"}': "9999x90",
-        },
-        {"kind": "PAYOUT"},
-    ),
+    "PayoutStuck": gauge("settlements_stuck", 1, 0, kind="PAYOUT"),
     "PayoutsOverLimit": Case(_payouts(0.1), _payouts(0)),
     "TransferNeedsOperator": Case(
         {'settlements_open{kind="REFUND",state="NEEDS_OPERATOR"}': "1x90"},
@@ -159,7 +152,7 @@ CASES: dict[str, Case] = {
         _calls("BadRequest", 0.2, "ok", name=_MESSAGES),
     ),
     "NoticeTasksSilent": silent("telegram.tasks.send_messages"),
-    "OutboxWaits": gauge("outbox_oldest_age_seconds", 121, 119),
+    "OutboxWaits": gauge("outbox_oldest_age_seconds", 301, 299),
     "OutboxFailed": gauge("outbox_failed", 1, 0),
     "PoolExhausted": Case(
         {'db_pool_errors_total{job="worker"}': "0+1x90"},
@@ -181,12 +174,12 @@ CASES: dict[str, Case] = {
     ),
     "ConnectionsNearlyOut": Case(
         {
-            'postgres_connections{instance="a",application="advertmarket-web"}': "90x90",
+            'postgres_connections{instance="a",application="advertmarket-web"}': "77x90",
             'postgres_connections{instance="a",application="psql"}': "3x90",
             'postgres_connections_max{instance="a"}': "100x90",
         },
         {
-            'postgres_connections{instance="a",application="advertmarket-web"}': "90x90",
+            'postgres_connections{instance="a",application="advertmarket-web"}': "79x90",
             'postgres_connections_max{instance="a"}': "100x90",
         },
         {"instance": "a"},
@@ -195,9 +188,12 @@ CASES: dict[str, Case] = {
     "ConsumerLag": Case(
         {
             'kafka_consumer_lag{group="g",topic="t",partition="0"}': "300x90",
-            'kafka_consumer_lag{group="g",topic="t",partition="1"}': "300x90",
+            'kafka_consumer_lag{group="g",topic="t",partition="1"}': "200x90",
         },
-        {'kafka_consumer_lag{group="g",topic="t",partition="0"}': "499x90"},
+        {
+            'kafka_consumer_lag{group="g",topic="t",partition="0"}': "499x90",
+            'kafka_consumer_lag{group="h",topic="deal.events",partition="0"}': "1999x90",
+        },
         {"group": "g"},
     ),
     "ConsumerLagGrows": Case(
@@ -230,16 +226,25 @@ CASES: dict[str, Case] = {
         {'reconciliation_check_blind{number="1",check="debits_equal_credits"}': "0x70 1x20"},
         _CHECK,
     ),
-    "ChecksNotRun": Case({}, {'reconciliation_check_age_seconds{number="1"}': "599x90"}),
+    "ChecksNotRun": Case(
+        {
+            'reconciliation_check_age_seconds{number="1"}': "301x90",
+            "reconciliation_in_progress": "0x90",
+        },
+        {
+            'reconciliation_check_age_seconds{number="1"}': "1800x90",
+            "reconciliation_in_progress": "1x90",
+        },
+    ),
     "ReservesTooLow": Case(
         {
             'money_ton{side="held",account="WALLETS"}': "98x90",
-            'money_ton{side="owed",account="ESCROW"}': "50x90",
+            'money_ton{side="escrow",account="ESCROW"}': "50x90",
             'money_ton{side="owed",account="OWNER_PENDING"}': "50x90",
         },
         {
             'money_ton{side="held",account="WALLETS"}': "99.9x90",
-            'money_ton{side="owed",account="ESCROW"}': "100x90",
+            'money_ton{side="escrow",account="ESCROW"}': "100x90",
             'money_ton{side="own",account="COMMISSION"}': "50x90",
         },
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,20 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
+from advertmarket.messaging.topics import DEAL_EVENTS
 from deploy import rendered
 from deploy.prometheus.promql import grouped, selected
 from deploy.prometheus.slos import API
 from deploy.prometheus.trial import FOLDER, HOUSE, alerts, all_rules
+from ops.health.checks import DISK_FULL_PERCENT, TOO_MANY_PENDING
+from ops.incidents.detectors import books, money, queues
+from ops.incidents.detectors.consumers import CRITICAL_LAG, OTHERS_CRITICAL_LAG
+from ops.incidents.detectors.services import CONNECTIONS_PERCENT, DISK_FILLING_PERCENT
+from ops.incidents.kinds import KINDS
 from ops.metrics.manual import catalogue
 from ops.metrics.state import State
+from ops.stuck import STUCK_AFTER
+from payments.deposits import REVIEW_REMINDERS
 from tests.deploy.promtool import promtool
 from tests.deploy.rules import shown
 
@@ -54,6 +63,39 @@ def test_an_alert_says_how_bad_what_and_where_to_read_on(alert: dict[str, Any]) 
     document, _, anchor = alert["annotations"]["runbook"].partition("#")
     assert document == "docs/runbook.md"
     assert anchor in anchors()
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [alert for alert in alerts().values() if "incident" in alert["labels"]],
+    ids=lambda alert: alert["alert"],
+)
+def test_an_alert_is_as_grave_as_the_incident_of_the_same_cause(alert: dict[str, Any]) -> None:
+    assert alert["labels"]["severity"] == KINDS[alert["labels"]["incident"]].severity
+
+
+@pytest.mark.parametrize(
+    ("alert", "figures"),
+    [
+        ("WebhookPending", [TOO_MANY_PENDING]),
+        ("ConsumerLag", [OTHERS_CRITICAL_LAG, CRITICAL_LAG[DEAL_EVENTS.name]]),
+        ("ConnectionsNearlyOut", [CONNECTIONS_PERCENT / 100]),
+        ("DiskFilling", [DISK_FILLING_PERCENT / 100]),
+        ("DiskNearlyFull", [DISK_FULL_PERCENT / 100]),
+        ("OutboxWaits", [queues.STANDS_AFTER.total_seconds()]),
+        ("UpdatesWait", [queues.STANDS_AFTER.total_seconds()]),
+        ("ChainReaderFarBehind", [money.BEHIND_AFTER.total_seconds()]),
+        ("DepositInReview", [REVIEW_REMINDERS[0].total_seconds()]),
+        ("ChecksNotRun", [books.LATE_AFTER.total_seconds(), books.BUSY_FOR.total_seconds()]),
+    ],
+)
+def test_an_alert_has_the_figures_of_the_watch(alert: str, figures: list[float]) -> None:
+    asked = re.findall(r">=? ([0-9.]+)", alerts()[alert]["expr"])
+    assert [float(figure) for figure in asked] == figures
+
+
+def test_paused_payouts_alert_when_a_transfer_would_be_stuck() -> None:
+    assert alerts()["PayoutsPaused"]["for"] == f"{STUCK_AFTER // dt.timedelta(hours=1)}h"
 
 
 def anchors() -> set[str]:

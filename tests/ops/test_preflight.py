@@ -31,6 +31,8 @@ from tests.payments.server import Answer as Says
 from tests.payments.server import Server
 from tests.redis_elsewhere import state_at
 
+pytestmark = pytest.mark.usefixtures("english")
+
 PASS, FAIL, SKIPPED = Verdict.PASS, Verdict.FAIL, Verdict.SKIPPED
 OURS = "https://bot.advertmarket.com/api/v1/bot/webhook"
 VERIFIER = -1001234567890

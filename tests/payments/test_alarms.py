@@ -8,15 +8,18 @@ from uuid import UUID
 import pytest
 import time_machine
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from advertmarket.money import NANO_PER_TON
 from advertmarket.state import redis_state
+from ops.metrics.money import transfers_that_are_stuck
+from ops.situation.money import tell_stopped, tell_stuck
 from payments import deposits, wallets
 from payments.models import ChainCursor, Deposit, Settlement, Wallet
+from payments.sending import pause, settlements
 from payments.sending.pause import PAUSE_KEY
 from tests.ops.incidents.seeing import names, seen
-from tests.payments.bank import Bank
+from tests.payments.bank import ACTOR, Bank
 
 HOUR = dt.timedelta(hours=1)
 
@@ -43,8 +46,31 @@ def test_a_transfer_is_stuck_after_an_hour(bank: Bank) -> None:
     assert cause.id == f"payout_stuck:{settlement.pk}"
     assert cause.facts["amount"] == "90"
     assert (cause.facts["transfer"], cause.facts["state"]) == ("PAYOUT", "QUEUED")
-    assert cause.since == settlement.state_since_at
+    assert cause.since == settlement.payable_since_at
     assert cause.page == f"/admin/payments/settlement/{settlement.pk}/change/"
+
+
+@pytest.mark.parametrize(
+    ("after", "found"), [(HOUR - dt.timedelta(seconds=5), 0), (HOUR + dt.timedelta(seconds=5), 1)]
+)
+def test_the_watch_status_and_prometheus_mean_the_same_by_stuck(
+    bank: Bank, after: dt.timedelta, found: int
+) -> None:
+    bank.payout_due()
+
+    with later(after):
+        assert len(stuck()) == found
+        assert tell_stuck(timezone.now()).says == str(found)
+        assert list(transfers_that_are_stuck()) == [("PAYOUT", 1)][:found]
+
+
+def test_what_needs_an_operator_is_told_at_once_as_stopped(bank: Bank) -> None:
+    settlement = bank.settlement(bank.payout_due())
+    Settlement.objects.filter(pk=settlement.pk).update(state="NEEDS_OPERATOR")
+
+    assert tell_stopped(timezone.now()).says == "1"
+    assert tell_stuck(timezone.now()).says == "0"
+    Settlement.objects.filter(pk=settlement.pk).update(state=settlement.state)
 
 
 @pytest.mark.parametrize(
@@ -66,14 +92,19 @@ def test_what_waits_for_an_operator_is_stuck_and_what_is_held_or_over_is_not(
 def test_nobody_is_woken_for_an_owner_who_gave_no_address_or_a_new_one(bank: Bank) -> None:
     nowhere = bank.funded_escrow()
     bank.release(nowhere)
-    bank.execute()
-    assert bank.settlement(nowhere).unclaimed_since_at is not None
-    with later(2 * HOUR):
+    with bank.pass_time(2 * 3_600):
+        bank.read()
+        bank.execute()
+        assert bank.settlement(nowhere).unclaimed_since_at is not None
         assert stuck() == []
 
-    Settlement.objects.update(unclaimed_since_at=None, reminded_day=None)
-    Settlement.objects.update(waiting_for="the address, which counts from 2026-01-01 00:00 UTC")
-    with later(2 * HOUR):
+        bank.set_payout_address()
+        bank.set_payout_address(address=bank.advertiser.raw_address)
+    with bank.pass_time(2 * 3_600):
+        bank.read()
+        bank.execute()
+        assert bank.settlement(nowhere).waiting_for.startswith("the address, which counts from ")
+
         assert stuck() == []
 
 
@@ -84,26 +115,77 @@ def test_a_sweep_that_waits_for_what_else_the_wallet_owes_wakes_nobody(bank: Ban
     bank.deposit(reference)  # late: it is owed back
     refund = bank.settlement(reference, Settlement.Kind.LATE_DEPOSIT_REFUND)
     Settlement.objects.filter(pk=refund.pk).update(state="HELD", waiting_for="an operator's word")
-    bank.execute()
-    sweep = bank.settlement(reference, Settlement.Kind.COMMISSION_SWEEP)
-    assert (sweep.state, sweep.waiting_for) == ("QUEUED", "the wallet to owe nothing else")
+    with bank.pass_time(2 * 3_600):
+        bank.read()
+        bank.execute()
+        sweep = bank.settlement(reference, Settlement.Kind.COMMISSION_SWEEP)
+        assert (sweep.state, sweep.waiting_for) == ("QUEUED", "the wallet to owe nothing else")
 
-    with later(2 * HOUR):
         assert stuck() == []
+
+
+def test_whatever_the_words_what_waits_for_its_payee_is_not_stuck(bank: Bank) -> None:
+    payout = Settlement.objects.filter(pk=bank.settlement(bank.payout_due()).pk)
+    payout.update(waiting_for="the end of a pause: none that anybody knows of")
+    with later(2 * HOUR):
+        assert stuck() == [f"payout_stuck:{payout.get().pk}"]
+
+        payout.update(payable_since_at=timezone.now())
+        assert stuck() == []
+
+
+def test_a_try_of_what_needs_an_operator_does_not_begin_its_hour_anew(bank: Bank) -> None:
+    pk = bank.settlement(bank.payout_due()).pk
+    with later(2 * HOUR):
+        with transaction.atomic():
+            locked = settlements.lock(pk)
+            settlements.give_up(settlement=locked, reason="a test", at=timezone.now())
+
+        assert stuck() == [f"payout_stuck:{pk}"]
 
 
 def test_all_that_wait_for_the_end_of_a_pause_are_one_incident(bank: Bank) -> None:
     references = [bank.payout_due() for _ in range(2)]
+    with later(HOUR / 2), transaction.atomic():
+        paused_at = timezone.now()
+        pause.pause(actor=ACTOR, reason="a leak", at=paused_at)
     redis_state().set(PAUSE_KEY, "1")
-    bank.execute()
-    redis_state().delete(PAUSE_KEY)
-
+    with later(HOUR * 5 / 4):  # of which three quarters are the pause's
+        bank.execute()
+        assert stuck() == []
     with later(2 * HOUR):
+        bank.execute()
         [cause] = seen("transfers_go_out")
+    redis_state().delete(PAUSE_KEY)
 
     assert cause.id == "payouts_paused"
     assert (cause.facts["count"], cause.facts["amount"]) == (len(references), "180")
-    assert cause.facts["waiting_for"].startswith("the end of a pause: ")
+    assert cause.facts["waiting_for"] == "system:pause_payouts is set"
+    assert cause.since == paused_at
+
+
+def test_what_is_stored_of_a_pause_is_english(bank: Bank) -> None:
+    reference = bank.payout_due()
+    redis_state().set(PAUSE_KEY, "1")
+
+    with translation.override("ru"), later(2 * HOUR):
+        bank.execute()
+        [cause] = seen("transfers_go_out")
+
+    waiting_for = bank.settlement(reference).waiting_for
+    assert waiting_for == "the end of a pause: system:pause_payouts is set"
+    assert cause.facts["waiting_for"] == "system:pause_payouts is set"
+
+
+def test_a_pause_that_is_over_is_no_incident(bank: Bank) -> None:
+    bank.payout_due()
+    redis_state().set(PAUSE_KEY, "1")
+    with later(2 * HOUR):
+        bank.execute()
+        assert stuck() == ["payouts_paused"]
+        redis_state().delete(PAUSE_KEY)
+
+        assert stuck() == []
 
 
 def test_of_many_stuck_ones_the_oldest_have_an_incident_each(

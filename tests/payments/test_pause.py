@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django.fixtures import Settings
 
 from advertmarket.actors import Actor
@@ -32,6 +32,8 @@ from tests.database import Clone
 from tests.operators import hire
 from tests.payments.threads import Meanwhile
 from tests.redis_elsewhere import state_at
+
+pytestmark = pytest.mark.usefixtures("english")
 
 SYSTEM = Actor.system("test")
 
@@ -205,8 +207,39 @@ def test_who_paused_last_stands_in_postgresql(confirmed: None) -> None:
     assert state.number == PauseChange.objects.get().pk
 
 
+def test_a_set_flag_does_not_hide_that_redis_lost_its_memory(confirmed: None) -> None:
+    redis_state().flushall()
+    redis_state().set(pause.PAUSE_KEY, "1")
+
+    state = pause.pause_state()
+
+    lost = "Redis lost its memory: run manage.py confirm_epoch"
+    assert state.reasons == ("system:pause_payouts is set", lost)
+    assert (state.epoch_problem, state.redis_is_away) == (lost, False)
+
+
+def test_of_a_redis_that_is_away_nobody_can_tell_the_epoch(
+    confirmed: None, settings: Settings
+) -> None:
+    state_at(settings, f"redis://{LOOPBACK}:{free_port()}/0")
+
+    state = pause.pause_state()
+
+    assert (state.epoch_problem, state.redis_is_away) == ("", True)
+    assert state.reasons == ("Redis cannot be read (ConnectionError)",)
+
+
 def test_nothing_was_ever_paused(confirmed: None) -> None:
-    assert pause.pause_state() == pause.PauseState((), 0, "", "", None, takes_two=False)
+    assert pause.pause_state() == pause.PauseState(
+        reasons=(),
+        epoch_problem="",
+        redis_is_away=False,
+        number=0,
+        by="",
+        why="",
+        at=None,
+        takes_two=False,
+    )
 
 
 @pytest.mark.parametrize("change", [stop, go_on])
@@ -585,3 +618,21 @@ def test_an_operator_confirms(confirmed: None, capsys: pytest.CaptureFixture[str
     assert pause.pause_reason() == ""
     assert PauseEpoch.objects.get().confirmed_by == f"operator:{operator}"
     assert capsys.readouterr().out == "payouts may run\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "reason"),
+    [
+        ("en", "Redis lost its memory: run manage.py confirm_epoch"),
+        ("ru", "Redis потерял память: выполните manage.py confirm_epoch"),
+    ],
+)
+def test_the_reason_is_told_in_the_language_of_whoever_asks(
+    confirmed: None, language: str, reason: str
+) -> None:
+    redis_state().flushall()
+
+    with translation.override(language), pytest.raises(pause.PayoutsPaused) as refusal:
+        pause.refuse_if_paused()
+
+    assert refusal.value.facts["reason"] == reason

@@ -22,6 +22,8 @@ from tests.database import Clone
 from tests.operators import hire
 from tests.redis_elsewhere import state_at
 
+pytestmark = pytest.mark.usefixtures("english")
+
 PAUSE, RESUME = "/api/v1/admin/pause", "/api/v1/admin/pause/resume"
 
 

@@ -53,7 +53,7 @@ from tests.payments.lines import before, line_of
 from tests.payments.operations.desk import Desk
 from tests.payments.threads import Meanwhile
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("english")]
 
 
 def settlement(reference: UUID, kind: Settlement.Kind = Settlement.Kind.PAYOUT) -> Settlement:

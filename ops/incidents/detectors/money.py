@@ -4,37 +4,40 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any
 
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from advertmarket.money import format_ton
 from ops.checks.query import rows
 from ops.incidents.causes import Cause, list_of, moment, page_of
+from ops.stuck import STUCK_AFTER, stuck_transfers
 from payments.deposits import REVIEW_REMINDERS
+from payments.selectors import pause_state
 
 from . import detector
 
-STUCK_AFTER = dt.timedelta(hours=1)
 BEHIND_AFTER = dt.timedelta(minutes=30)
-"""Both by the runbook's table of financial incidents."""
+"""By the runbook's table of financial incidents."""
+
+LATELY = dt.timedelta(hours=1)
+"""For so long a deposit that was found late is told of."""
 
 EACH = 5
 """So many stuck transfers, the oldest, have an incident each, and the others share one: nobody
 reads a hundred alarms of one cause at night. It is the same with frozen wallets."""
 
-_STUCK = """
-SELECT id, kind, state, reference, amount_nano, waiting_for, state_since_at,
-       waiting_for LIKE 'the end of a pause%%'
-  FROM settlements
- WHERE state IN ('QUEUED', 'SIGNED', 'SUBMITTED', 'NEEDS_OPERATOR')
-   AND unclaimed_since_at IS NULL AND state_since_at < %(before)s
-   AND waiting_for NOT LIKE 'the address, which counts from%%'
-   AND waiting_for <> 'the wallet to owe nothing else'
- ORDER BY state_since_at, id
+_PAUSED = """
+WITH paused AS (
+    SELECT min(at) AS since_at FROM payment_pauses
+     WHERE paused AND id > (SELECT coalesce(max(id), 0) FROM payment_pauses WHERE NOT paused)
+)
+SELECT count(*), sum(amount_nano), min(greatest(state_since_at, since_at))
+  FROM settlements, paused
+ WHERE state IN ('QUEUED', 'SIGNED') AND unclaimed_since_at IS NULL
+   AND greatest(state_since_at, since_at) < %(before)s
 """
-"""Not the held and unclaimed ones, which wait for a person's word by the rules, nor those whose new
-address cools down for a day, nor a sweep that waits behind any of these: it is our own money."""
+"""Nobody's word stands behind a pause by a Redis that is away or lost its memory: what was queued
+before that counts from then."""
 
 _FROZEN = """
 SELECT subwallet, frozen_reason, frozen_at FROM wallets
@@ -64,36 +67,49 @@ SELECT count(*) OVER (), deposit.escrow_id, deposit.amount_nano, deposit.chain_t
 
 @detector(every_s=10)
 def transfers_go_out() -> Iterator[Cause]:
-    """A transfer of any kind has been waiting in one state for over an hour."""
-    stuck = rows(_STUCK, {"before": timezone.now() - STUCK_AFTER})
-    paused = [row for row in stuck if row[-1]]
-    others = [row for row in stuck if not row[-1]]
-    if paused:
-        yield Cause(
-            "payouts_paused",
-            facts={"count": len(paused), "amount": _sum(paused), "waiting_for": paused[0][5]},
-            since=paused[0][6],
-            page=list_of("payments_settlement"),
-        )
-    for pk, kind, state, deal, nano, waiting_for, since, _ in others[:EACH]:
+    """A transfer of any kind has been waiting for us for over an hour, or a pause keeps it."""
+    at = timezone.now()
+    stuck = stuck_transfers(at)
+    for one in stuck[:EACH]:
         yield Cause(
             "payout_stuck",
-            key=str(pk),
+            key=str(one.pk),
             facts={
-                "transfer": kind,
-                "state": state,
-                "deal": str(deal),
-                "amount": format_ton(nano),
-                "waiting_for": waiting_for or "—",
+                "transfer": one.kind,
+                "state": one.state,
+                "deal": str(one.deal),
+                "amount": format_ton(one.amount_nano),
+                "waiting_for": one.waiting_for or "—",
             },
-            since=since,
-            page=page_of("payments_settlement", pk),
+            since=one.since,
+            page=page_of("payments_settlement", one.pk),
         )
-    if more := others[EACH:]:
+    if more := stuck[EACH:]:
         yield Cause(
             "payouts_stuck",
-            facts={"count": len(more), "amount": _sum(more)},
-            since=more[0][6],
+            facts={
+                "count": len(more),
+                "amount": format_ton(sum(one.amount_nano for one in more)),
+            },
+            since=more[0].since,
+            page=list_of("payments_settlement"),
+        )
+    yield from _kept_by_a_pause(at)
+
+
+def _kept_by_a_pause(at: dt.datetime) -> Iterator[Cause]:
+    with translation.override("en"):  # facts are stored
+        pause = pause_state()
+    [(count, nano, since)] = rows(_PAUSED, {"before": at - STUCK_AFTER})
+    if pause.paused and count:
+        yield Cause(
+            "payouts_paused",
+            facts={
+                "count": count,
+                "amount": format_ton(int(nano)),
+                "waiting_for": "; ".join(pause.reasons),
+            },
+            since=since,
             page=list_of("payments_settlement"),
         )
 
@@ -159,8 +175,8 @@ def chain_is_read() -> Iterator[Cause]:
 
 @detector(every_s=10)
 def deposits_are_found_in_time() -> Iterator[Cause]:
-    """Within the last hour a deposit was found long after its block."""
-    parameters = {"since": timezone.now() - STUCK_AFTER, "late": BEHIND_AFTER}
+    """Lately a deposit was found long after its block."""
+    parameters = {"since": timezone.now() - LATELY, "late": BEHIND_AFTER}
     for count, deal, nano, pk, minutes, seen_at in rows(_LATE, parameters):
         yield Cause(
             "deposits_late",
@@ -173,7 +189,3 @@ def deposits_are_found_in_time() -> Iterator[Cause]:
             since=seen_at,
             page=page_of("payments_deposit", pk),
         )
-
-
-def _sum(stuck: list[Any]) -> str:
-    return format_ton(sum(row[4] for row in stuck))

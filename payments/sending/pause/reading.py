@@ -11,7 +11,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import ClassVar
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from redis.exceptions import RedisError, ResponseError
 
 from accounts.selectors import get_operator
@@ -32,7 +33,7 @@ class PayoutsPaused(DomainError):
     """No money leaves until an operator lifts the pause or confirms the epoch."""
 
     code: ClassVar[Code] = Code.PAYOUTS_PAUSED
-    message = _("Payouts are paused: {reason}.")
+    message = gettext_lazy("Payouts are paused: {reason}.")
     retry_after_s = 60
 
 
@@ -40,10 +41,14 @@ class PayoutsPaused(DomainError):
 class PauseState:
     """All that keeps payouts paused (nothing if they run), and the last change of the pause.
 
-    `takes_two`: the platform paused by itself, so that two operators resume.
+    The reasons are in the language that was active. `epoch_problem`: the one of them for which
+    Redis is not trusted, if there is one; with `redis_is_away` nobody can tell. `takes_two`: the
+    platform paused by itself, so that two operators resume.
     """
 
     reasons: tuple[str, ...]
+    epoch_problem: str
+    redis_is_away: bool
     number: int
     by: str
     why: str
@@ -54,6 +59,15 @@ class PauseState:
     def paused(self) -> bool:
         """Whether no money leaves."""
         return bool(self.reasons)
+
+
+@dataclass(frozen=True)
+class _Hindrances:
+    """What keeps payouts paused at this moment, as `PauseState` has it."""
+
+    reasons: tuple[str, ...]
+    epoch_problem: str = ""
+    redis_is_away: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,15 +94,17 @@ def refuse_if_paused() -> None:
 
 
 def pause_reason() -> str:
-    """Return why payouts are paused, or nothing."""
-    return next(iter(_reasons()), "")
+    """Return why payouts are paused, in the active language, or nothing."""
+    return next(iter(_hindrances().reasons), "")
 
 
 def pause_state() -> PauseState:
     """Return whether payouts are paused, with who changed that last, when and why."""
-    last = last_change()
+    last, now = last_change(), _hindrances()
     return PauseState(
-        reasons=tuple(_reasons()),
+        reasons=now.reasons,
+        epoch_problem=now.epoch_problem,
+        redis_is_away=now.redis_is_away,
         number=last.pk if last else 0,
         by=name_of(last.actor) if last else "",
         why=last.reason if last else "",
@@ -104,7 +120,7 @@ def takes_two() -> bool:
     return since.filter(pk__gt=resumed.pk if resumed else 0).exists()
 
 
-def _reasons() -> list[str]:
+def _hindrances() -> _Hindrances:
     """All that keeps payouts paused, what an operator must see to first before the rest.
 
     Redis is asked last: a flag that is set while PostgreSQL keeps us waiting counts.
@@ -113,14 +129,18 @@ def _reasons() -> list[str]:
     try:
         found = look()
     except UNREADABLE as error:
-        return [f"Redis cannot be read ({type(error).__name__})"]
+        reason = _("Redis cannot be read ({error})").format(error=type(error).__name__)
+        return _Hindrances((reason,), redis_is_away=True)
     unheard = is_unheard_pause(last, found)
-    reasons = [
-        f"{PAUSE_KEY} is set" if found.is_set else "",
-        epoch_problem(confirmed, found),
-        f"{PAUSE_KEY} is about to be set" if unheard and not found.is_set else "",
-    ]
-    return [reason for reason in reasons if reason]
+    problem = epoch_problem(confirmed, found)
+    reasons = (
+        _("{flag} is set").format(flag=PAUSE_KEY) if found.is_set else "",
+        problem,
+        _("{flag} is about to be set").format(flag=PAUSE_KEY)
+        if unheard and not found.is_set
+        else "",
+    )
+    return _Hindrances(tuple(filter(None, reasons)), epoch_problem=problem)
 
 
 # --- what Redis holds -----------------------------------------------------------------------------
@@ -144,13 +164,13 @@ def what_flag_says() -> str:
 
 
 def epoch_problem(confirmed: PauseEpoch | None, found: Found) -> str:
-    """Return why Redis is not trusted with the pause, or nothing."""
+    """Return why Redis is not trusted with the pause, in the active language, or nothing."""
     if confirmed is None:
-        return "no epoch is confirmed yet: run manage.py confirm_epoch"
+        return _("no epoch is confirmed yet: run manage.py confirm_epoch")
     if confirmed.needs_second:
-        return "the database was restored: two operators run manage.py confirm_epoch"
+        return _("the database was restored: two operators run manage.py confirm_epoch")
     if _text(found.epoch) != str(confirmed.epoch):
-        return "Redis lost its memory: run manage.py confirm_epoch"
+        return _("Redis lost its memory: run manage.py confirm_epoch")
     return ""
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.admin import site
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import translation
 from pytest_django import Settings
 
 from accounts.models import Operator
 from advertmarket.audit.models import AuditEntry
+from ops.incidents.admin import HistoryInline, IncidentAdmin
 from ops.incidents.causes import Cause
-from ops.models import Incident, RotaEntry
+from ops.incidents.clocks import ring
+from ops.models import Incident, IncidentEntry, RotaEntry
 from tests.ops.incidents.conftest import BORIS, VERA, Clock, Trouble, make_boris, make_vera
 from tests.ops.incidents.conftest import make_operator as make
 
@@ -198,6 +202,36 @@ def test_the_admin_shows_an_incident_with_its_history_and_alerts(
     for model in ("incident", "alert", "rotaentry"):
         assert client.get(f"/admin/ops/{model}/").status_code == 200
         assert client.get(f"/admin/ops/{model}/add/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("language", "gone", "level"),
+    [("en", "gone by itself", "level 1"), ("ru", "прошло само", "уровень 1")],
+)
+def test_the_admin_tells_what_the_watch_did_in_the_readers_language(
+    incidents: list[Incident],
+    trouble: Trouble,
+    clock: Clock,
+    language: str,
+    gone: str,
+    level: str,
+) -> None:
+    stuck, letters = incidents
+    clock.move(minutes=15)
+    trouble.seen(STUCK)
+    ring(at=stuck.respond_by)
+    letters.refresh_from_db()
+
+    with translation.override(language):
+        shown = {
+            what: HistoryInline(Incident, site).told(entry)
+            for what in ("RESOLVED", "ESCALATED")
+            for entry in IncidentEntry.objects.filter(what=what)
+        }
+        assert IncidentAdmin(Incident, site).told(letters) == gone
+
+    assert shown == {"RESOLVED": gone, "ESCALATED": level}
+    assert letters.note == "gone by itself"  # stored in English
 
 
 def test_an_incident_whose_kind_is_no_longer_in_the_code_is_shown_by_its_name(

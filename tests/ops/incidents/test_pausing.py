@@ -19,6 +19,8 @@ from tests.database import Clone
 from tests.ops.incidents.conftest import ACTOR, Clock, Trouble, make_vera
 from tests.redis_elsewhere import state_at
 
+pytestmark = pytest.mark.usefixtures("english")
+
 BROKEN = Cause("check_critical", key="15", facts={"number": 15, "check": "reserves"})
 
 

@@ -255,13 +255,15 @@ def test_money_that_waits_is_listed_oldest_first_with_what_it_waits_for(
 
     told = said(look(capsys)[1])
     assert told["unclaimed payouts"] == "1, to decide: 0"
-    assert told["held transfers"] == "!1"
+    assert told["stopped transfers"] == "!1"
     assert told["frozen wallets"] == "!1"
     assert told["stuck transfers"] == "0"  # not for an hour yet
     assert told["for a second person"] == "!1"
     assert told["money"] == "escrow 0 TON, owed 290 TON, treasury 0 TON"
 
     with bank.pass_time(2 * 3600):
+        bank.read()
+        bank.execute()
         code, output = look(capsys)
     assert code == 1
     assert said(output)["stuck transfers"] == "!1"

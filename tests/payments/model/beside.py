@@ -23,6 +23,7 @@ from ops.incidents.causes import Cause
 from ops.incidents.detectors import all_detectors
 from ops.models import ReconciliationRun
 from ops.reconciliation import reconcile
+from ops.stuck import stuck_transfers
 from payments.chain import reader
 from payments.chain.proof import prove
 from payments.models import Settlement, TonTransaction
@@ -181,7 +182,7 @@ def _never(beside: Beside, cause: Cause) -> str:
 
 
 def _stands(beside: Beside, settlement: Settlement) -> str:
-    if beside.nobody_works_since(settlement.state_since_at):
+    if beside.nobody_works_since(max(settlement.state_since_at, settlement.payable_since_at)):
         return "nobody works"
     for wait, why in WAITS.items():
         if wait in settlement.waiting_for:
@@ -216,9 +217,8 @@ def _stuck(beside: Beside, cause: Cause) -> str:
 
 
 def _stuck_together(beside: Beside, cause: Cause) -> str:
-    before = timezone.now() - dt.timedelta(hours=1)
-    stuck = Settlement.objects.open().filter(state_since_at__lt=before, unclaimed_since_at=None)
-    whys = [_stands(beside, one) for one in stuck.exclude(state=Settlement.State.HELD)]
+    stuck = [one.pk for one in stuck_transfers(timezone.now())]
+    whys = [_stands(beside, one) for one in Settlement.objects.filter(pk__in=stuck)]
     return "each for its reason" if all(whys) else ""
 
 
