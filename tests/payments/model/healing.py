@@ -65,7 +65,8 @@ def heal(world: World, deals: list[Deal]) -> int:
         if _is_quiet():
             return turn
         world.pass_time(61)
-    raise AssertionError(f"not quiet: {list(Settlement.objects.open())}")
+    open_ones = Settlement.objects.open().values_list("kind", "state", "waiting_for", "destination")
+    raise AssertionError(f"not quiet: {list(open_ones)}")
 
 
 def judge(world: World, deals: list[Deal]) -> None:
