@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
-from django.db import transaction
 from django.db.models import Q
 
 from ops.models import Alert, Incident, IncidentEntry, Severity
 
 from . import alerts
+from .changes import failures_of
 from .follow import open_incidents
 from .history import note
 from .kinds import RESPONSE
@@ -27,13 +27,12 @@ REPEAT_AFTER = dt.timedelta(minutes=5)
 Reason, What = Alert.Reason, IncidentEntry.What
 
 
-def ring(*, at: dt.datetime) -> None:
-    """Write the alerts of what has not been acknowledged in time."""
+def ring(*, at: dt.datetime) -> list[Exception]:
+    """Write the alerts of what was not acknowledged in time; return why what was not written."""
     is_over = Q(respond_by__lte=at)
     is_repeated = Q(severity=Severity.P0, told_at__lte=at - REPEAT_AFTER)
-    for pk in open_incidents().filter(is_over | is_repeated).values_list("pk", flat=True):
-        with transaction.atomic():
-            _ring_for(pk, at)
+    due = open_incidents().filter(is_over | is_repeated).values_list("pk", flat=True)
+    return [failure for pk in due for failure in failures_of(_ring_for, pk, at)]
 
 
 def _ring_for(pk: int, at: dt.datetime) -> None:

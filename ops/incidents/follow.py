@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +20,7 @@ from ops.models import Alert, Incident, IncidentEntry
 
 from . import alerts
 from .causes import Cause
+from .changes import failures_of
 from .detectors import RUNNER, all_detectors
 from .history import note
 from .kinds import RESPONSE
@@ -76,8 +76,8 @@ class Memory:
         return any(seen_at is not None and at - seen_at < HIDES_FOR for seen_at in hiding)
 
 
-def follow(sighting: Sighting, memory: Memory) -> bool:
-    """Bring the incidents in line with what is seen; return whether all of it could be written.
+def follow(sighting: Sighting, memory: Memory) -> list[Exception]:
+    """Bring the incidents in line with what is seen; return why what could not be written.
 
     What a detector did not see is gone; of one that could not tell, nothing is known, and what it
     saw before stays. One change that fails keeps no other one waiting.
@@ -86,17 +86,17 @@ def follow(sighting: Sighting, memory: Memory) -> bool:
     ripe = memory.ripe(sighting)
     open_causes = set(open_incidents().values_list("cause", flat=True))
     seen = {cause.id: cause for found in sighting.by_detector.values() for cause in found}
-    whole = True
+    failures = []
     for cause in (cause for name, cause in seen.items() if name in open_causes):
-        whole &= _change(_seen_again, cause, at)
+        failures += failures_of(_seen_again, cause, at)
     for detector, cause in ripe:
         if cause.id not in open_causes:
-            whole &= _change(open_one, cause, detector, at)
+            failures += failures_of(open_one, cause, detector, at)
     missing = open_incidents().filter(gone_at=None, last_seen_at__lte=at - GONE_AFTER)
     for incident in missing.exclude(cause__in=seen):
         if _detector_answered(incident, sighting):
-            whole &= _change(_gone, incident.pk, at)
-    return whole
+            failures += failures_of(_gone, incident.pk, at)
+    return failures
 
 
 def open_incidents() -> QuerySet[Incident]:
@@ -127,7 +127,7 @@ def open_past(cause: Cause, detector: str, at: dt.datetime) -> None:
         _come_back(incident, cause, at)
     else:
         return
-    incident.gone_at = at
+    incident.last_seen_at = incident.gone_at = at
     incident.save()
     note(incident, What.GONE, at=at)
     alerts.write(incident, Reason.OPENED, number=incident.episode, at=at)
@@ -200,14 +200,3 @@ def _gone(pk: int, at: dt.datetime) -> None:
 def _detector_answered(incident: Incident, sighting: Sighting) -> bool:
     known = {detector.name for detector in all_detectors()} | {RUNNER}
     return incident.detector in sighting.by_detector or incident.detector not in known
-
-
-def _change(change: Callable[..., object], *arguments: object) -> bool:
-    """Make one change in a database transaction of its own; return whether that worked."""
-    try:
-        with transaction.atomic():
-            change(*arguments)
-    except Exception:
-        logger.exception("an incident was not followed: %s", arguments[0])
-        return False
-    return True

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 
-from django.db import transaction
 from django.utils import translation
 
 from advertmarket.audit.models import AuditEntry
 from ops.models import IncidentEntry
 from payments.sending import pause
 
+from .changes import failures_of
 from .follow import open_incidents
 from .history import WATCH, note
 from .text import title_of
-
-logger = logging.getLogger(__name__)
 
 What = IncidentEntry.What
 
@@ -24,20 +21,13 @@ _RESUMED = "payouts.resumed"
 """What the audit log calls it, whether in the product or in Redis by hand."""
 
 
-def pause_what_asks(*, at: dt.datetime) -> bool:
-    """Pause payouts for every incident that asks for it; return whether that could be done.
+def pause_what_asks(*, at: dt.datetime) -> list[Exception]:
+    """Pause payouts for every incident that asks for it; return why what could not be done.
 
     What fails is tried again at the next turn.
     """
-    done = True
-    for pk in open_incidents().exclude(pause_asked_at=None).values_list("pk", flat=True):
-        try:
-            with transaction.atomic():
-                _pause_for(pk, at)
-        except Exception:
-            logger.exception("payouts were not paused for incident %s", pk)
-            done = False
-    return done
+    asking = open_incidents().exclude(pause_asked_at=None).values_list("pk", flat=True)
+    return [failure for pk in asking for failure in failures_of(_pause_for, pk, at)]
 
 
 def _pause_for(pk: int, at: dt.datetime) -> None:

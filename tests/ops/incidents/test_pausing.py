@@ -35,7 +35,7 @@ def payouts_run(committed_db: Clone) -> None:
 def turn(trouble: Trouble, *causes: Cause) -> bool:
     """Follow what is seen, and pause if that asks for it."""
     trouble.seen(*causes)
-    return pausing.pause_what_asks(at=trouble.clock())
+    return not pausing.pause_what_asks(at=trouble.clock())
 
 
 def resume(actor: Actor) -> None:

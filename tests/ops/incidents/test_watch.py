@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django import Settings
 
 from advertmarket.state import redis_state
 from ops.incidents import detectors as registry
-from ops.incidents import look
+from ops.incidents import look, memory, rota, services
 from ops.incidents.causes import Cause
 from ops.incidents.detectors import Detector, Untold
 from ops.incidents.look import Lookout
@@ -22,7 +22,7 @@ from ops.models import Alert, Incident
 from sandbox.process import LOOPBACK, free_port
 from sandbox.telegram.control import Telegram
 from tests.database import Clone, nowhere
-from tests.ops.incidents.conftest import VERA, Clock, Trouble, make_vera
+from tests.ops.incidents.conftest import VERA, Clock, Trouble, make_operator, make_vera
 from tests.ops.incidents.outside import Hook
 from tests.redis_elsewhere import state_at
 
@@ -146,6 +146,31 @@ def test_one_watches_and_the_other_stands_by_until_it_is_gone(
     assert sorted(post["cause"] for post in hook.posts) == ["outbox_failed", "payout_stuck:1"]
 
 
+def test_a_watch_whose_turns_keep_failing_lets_the_other_lead(
+    watch: Watch, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise ZeroDivisionError("a bug")
+
+    other = make_watch(clock, Detector("other", 0, lambda: iter([STUCK])))
+    with monkeypatch.context() as broken:
+        broken.setattr(rota, "levels", fail)
+        for _ in range(12):
+            watch.turn()
+            clock.move(seconds=5)
+    other.turn()
+    assert not Incident.objects.exists()  # a minute has not passed
+    with monkeypatch.context() as broken:
+        broken.setattr(rota, "levels", fail)
+        watch.turn()
+
+    watch.turn()  # it has let go, and rests
+    other.turn()
+
+    assert Incident.objects.get().cause == "payout_stuck:1"
+    other.leave()
+
+
 def cut_off_the_leader() -> None:
     """End the connection that holds the lock, if there is one."""
     with connection.cursor() as cursor:
@@ -236,6 +261,52 @@ def test_without_postgresql_people_are_told_from_memory_until_it_is_back(
     assert len(telegram.messages(VERA)) == 3
     watch.turn()
     assert Alert.objects.count() == 2
+
+
+def outage(watch: Watch, clock: Clock) -> None:
+    """PostgreSQL is away for as long as it takes until people are told."""
+    redis_state().flushdb()  # the claim of an earlier one is over
+    with database_down():
+        for seconds in (5, 30, 5):
+            clock.move(seconds=seconds)
+            told_from_memory(watch)
+    clock.move(seconds=5)
+    told_from_memory(watch)
+
+
+def test_a_second_outage_before_the_first_is_resolved_is_another_episode_of_it(
+    watch: Watch, clock: Clock, trouble: Trouble, hook: Hook
+) -> None:
+    vera = make_operator("vera")
+    watch.turn()
+    outage(watch, clock)
+    incident = Incident.objects.get()
+    with transaction.atomic():
+        services.acknowledge(incident_id=incident.pk, actor=vera, at=clock())
+    clock.move(hours=1)
+    outage(watch, clock)
+
+    incident.refresh_from_db()
+    assert (incident.episode, incident.acknowledged_at) == (2, None)
+    assert incident.since_at < incident.last_seen_at == incident.gone_at == clock.now
+    told = len(hook.posts)
+    trouble.causes = [STUCK]
+    told_from_memory(watch)
+    assert [post["cause"] for post in hook.posts[told:]] == ["payout_stuck:1"]
+
+
+def test_an_outage_that_cannot_be_written_down_silences_no_other_alarm(
+    watch: Watch, clock: Clock, trouble: Trouble, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(memory, "open_past", fail)
+    watch.turn()
+    trouble.causes = [STUCK]
+    outage(watch, clock)
+
+    assert [post["cause"] for post in hook.posts] == ["database_down", "payout_stuck:1"]
 
 
 def test_two_watches_tell_of_it_once_from_memory(
