@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,8 @@ class Cause:
 
     `key` tells causes of one kind apart. `since`: since when it holds, if the detector knows.
     `page` is the object's page in the admin. `level`: how many people of the rota beyond the first
-    are told at once.
+    are told at once. `subjects` name the things it is about, and `found` counts them, where more of
+    them than people were told of are news.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Cause:
     since: dt.datetime | None = None
     page: str = ""
     level: int = 0
+    subjects: Collection[str] = ()
+    found: int = 0
 
     @property
     def kind(self) -> Kind:

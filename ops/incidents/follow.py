@@ -22,6 +22,7 @@ from . import alerts
 from .causes import Cause
 from .changes import failures_of
 from .detectors import RUNNER, all_detectors
+from .findings import known_from, take_in
 from .history import note
 from .kinds import RESPONSE
 
@@ -148,6 +149,8 @@ def _get_or_open(cause: Cause, detector: str, at: dt.datetime) -> tuple[Incident
                 "severity": kind.severity,
                 "facts": cause.shown(),
                 "page": cause.page,
+                "subjects": known_from(cause, at),
+                "found": cause.found,
                 "since_at": min(cause.since or at, at),
                 "opened_at": at,
                 "last_seen_at": at,
@@ -164,11 +167,14 @@ def _seen_again(cause: Cause, at: dt.datetime) -> None:
     incident = open_incidents().select_for_update(no_key=True).filter(cause=cause.id).first()
     if incident is None:  # resolved a moment ago: the next turn opens another
         return
+    is_news = take_in(incident, cause, at, gone_after=GONE_AFTER)
     incident.last_seen_at = max(at, incident.last_seen_at)
     incident.facts, incident.page = cause.shown(), cause.page
     if incident.gone_at is not None:
         _come_back(incident, cause, at)
         alerts.write(incident, Reason.OPENED, number=incident.episode, at=at)
+    elif is_news:
+        _grow(incident, cause, at)
     incident.save()
 
 
@@ -176,11 +182,32 @@ def _come_back(incident: Incident, cause: Cause, at: dt.datetime) -> None:
     """People heard that it was gone: all begins anew, and it pauses again."""
     incident.gone_at, incident.since_at = None, min(cause.since or at, at)
     incident.episode += 1
+    incident.subjects, incident.found = known_from(cause, at), cause.found
+    incident.pause_asked_at = at if cause.kind.pauses else None
+    _ring_anew(incident, cause, at)
+    note(incident, What.BACK, at=at)
+
+
+def _grow(incident: Incident, cause: Cause, at: dt.datetime) -> None:
+    """Who answers for what was found before has not seen this: all are told, and it pauses again.
+
+    As long as nobody answers its clock goes on: what grows and grows is escalated all the same.
+    """
+    if incident.acknowledged_at is not None:
+        _ring_anew(incident, cause, at)
+    incident.told_at = at
+    if cause.kind.pauses:
+        incident.pause_asked_at = incident.pause_asked_at or at
+    note(incident, What.MORE, at=at)
+    number = incident.history.filter(what=What.MORE).count()
+    alerts.write(incident, Reason.MORE, number=number, at=at)
+
+
+def _ring_anew(incident: Incident, cause: Cause, at: dt.datetime) -> None:
+    """Nobody answers for it, and its clock begins."""
     incident.acknowledged_at = incident.acknowledged_by = None
     incident.told_at, incident.respond_by = at, at + RESPONSE[cause.kind.severity]
     incident.level = cause.level
-    incident.pause_asked_at = at if cause.kind.pauses else None
-    note(incident, What.BACK, at=at)
 
 
 def _gone(pk: int, at: dt.datetime) -> None:

@@ -78,6 +78,22 @@ def test_what_an_operator_resumed_stays_resumed(trouble: Trouble, clock: Clock) 
     assert times_paused() == 1
 
 
+def test_another_finding_of_the_same_check_pauses_again(trouble: Trouble, clock: Clock) -> None:
+    facts = BROKEN.facts
+    one = Cause("check_critical", key="15", facts=facts, subjects=["wallet 7"], found=1)
+    other = Cause("check_critical", key="15", facts=facts, subjects=["wallet 8"], found=90)
+    turn(trouble, one)
+    resume(make_vera())
+    clock.move(minutes=5)
+    turn(trouble, one)
+    assert times_paused() == 1
+
+    turn(trouble, other)
+
+    assert pause.pause_reason() == "system:pause_payouts is set"
+    assert times_paused() == 2
+
+
 def test_another_check_that_fails_later_pauses_again(trouble: Trouble) -> None:
     turn(trouble, BROKEN)
     resume(make_vera())
