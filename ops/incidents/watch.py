@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 
 import psycopg
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 
 from ops.beside import Beside, Silent
 
@@ -42,7 +42,9 @@ FAILS_FOR = dt.timedelta(minutes=1)
 RESTS_FOR = dt.timedelta(seconds=15)
 """Three turns of the one that stands by."""
 
-_AWAY = (OperationalError, InterfaceError, psycopg.Error, Silent)
+_AWAY = (OperationalError, InterfaceError, InternalError, psycopg.Error, Silent)
+"""With a full disk PostgreSQL reads and refuses to write (OperationalError), and so it does as a
+standby (InternalError): no incident can be opened, which is as bad as if it were away."""
 
 
 class Watch:
@@ -102,10 +104,12 @@ class Watch:
         failures = follow(sighting, self._memory)
         failures += pausing.pause_what_asks(at=at)
         failures += clocks.ring(at=at)
-        own = failures_of(self._outage.keep) + failures_of(self._remember)
+        failed = [failure for failure in failures if isinstance(failure, _AWAY)]
+        failed = failed or failures_of(self._outage.keep)
+        failed += failures_of(self._remember)
         self._sender.send_due()
-        if own:
-            raise own[0]
+        if failed:
+            raise failed[0]
         return not failures and deadman.somebody_hears(at=at)
 
     def _stand_by(self) -> bool:

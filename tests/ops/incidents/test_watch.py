@@ -369,6 +369,71 @@ def test_a_hook_that_did_not_hear_of_it_is_told_again_soon(
     assert [post["cause"] for post in hook.posts] == ["database_down"]
 
 
+def refuse_to_write() -> None:
+    """As with a full disk: PostgreSQL reads, and refuses every write."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE 'no space left on device' USING ERRCODE = 'disk_full'; END $$"
+        )
+        for table in ("incidents", "incident_alerts", "incident_history"):
+            cursor.execute(
+                f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {table}"
+                " FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+
+
+def write_again() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION refuse CASCADE")
+
+
+@pytest.mark.parametrize("one_waits", [False, True])
+def test_people_hear_from_memory_of_a_postgresql_that_refuses_to_write(
+    watch: Watch, clock: Clock, trouble: Trouble, hook: Hook, one_waits: bool
+) -> None:
+    trouble.causes = [STUCK]
+    if one_waits:
+        hook.status = 500
+        told_from_memory(watch)
+        hook.status = 200
+    refuse_to_write()
+    for seconds in (5, 29):
+        clock.move(seconds=seconds)
+        told_from_memory(watch)
+        assert hook.posts == []
+    clock.move(seconds=1)
+    told_from_memory(watch)
+
+    [post] = hook.posts
+    assert (post["severity"], post["cause"]) == ("P0", "database_down")
+    assert "no space left on device" in post["facts"]["error"]
+    write_again()
+    clock.move(seconds=5)
+    for _ in range(2):
+        told_from_memory(watch)
+    told = sorted(post["cause"] for post in hook.posts[1:])
+    assert told == ["database_down", "payout_stuck:1"]
+
+
+def test_people_hear_from_memory_of_a_postgresql_that_is_read_only(
+    watch: Watch, clock: Clock, trouble: Trouble, hook: Hook
+) -> None:
+    trouble.causes = [STUCK]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE 'standby' USING ERRCODE = 'read_only_sql_transaction'; END $$;"
+            "CREATE TRIGGER refuse BEFORE INSERT ON incidents"
+            " FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    for _ in range(2):
+        told_from_memory(watch)
+        clock.move(seconds=30)
+
+    assert [post["cause"] for post in hook.posts] == ["database_down"]
+
+
 # --- the dead man's switch ------------------------------------------------------------------------
 
 
