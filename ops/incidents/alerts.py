@@ -64,14 +64,18 @@ class Outcome:
 
 def recipients(*, level: int) -> list[Recipient]:
     """Return all who are told of an incident that was escalated so often."""
-    found = []
-    for person in rota.people(level=level):
-        operator = person.operator
-        if operator.telegram_id is not None:
-            found.append(_in_telegram(operator, operator.telegram_id))
-        if person.email and settings.ALERT_SMTP_HOST:
-            found.append(Recipient(Channel.EMAIL, person.email, operator.language))
+    found = [one for person in rota.people(level=level) for one in recipients_of(person)]
     return found + shared_recipients()
+
+
+def recipients_of(person: rota.Person) -> list[Recipient]:
+    """Return by what a person can be told; nothing, if there is no channel to them."""
+    found, operator = [], person.operator
+    if operator.telegram_id is not None:
+        found.append(_in_telegram(operator, operator.telegram_id))
+    if person.email and settings.ALERT_SMTP_HOST:
+        found.append(Recipient(Channel.EMAIL, person.email, operator.language))
+    return found
 
 
 def shared_recipients() -> list[Recipient]:
@@ -98,6 +102,15 @@ def recipient_of(alert: Alert) -> Recipient:
         operator = get_operator(entry.operator_id)
         language = operator.language if operator else language
     return Recipient(Channel(alert.channel), alert.recipient, language)
+
+
+def is_unreachable(person: rota.Person, incident: Incident) -> bool:
+    """Return whether a person has no channel on which the last alert was not given up."""
+    last = {
+        (alert.channel, alert.recipient): alert.state for alert in incident.alerts.order_by("pk")
+    }
+    ways = [(one.channel, one.name) for one in recipients_of(person)]
+    return all(last.get(way) == State.FAILED for way in ways)
 
 
 @requires_transaction
