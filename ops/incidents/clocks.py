@@ -17,7 +17,7 @@ from ops.models import Alert, Incident, IncidentEntry, Severity
 from . import alerts, rota
 from .changes import failures_of
 from .follow import open_incidents
-from .history import note
+from .history import note, times
 from .kinds import RESPONSE
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ def _escalate(incident: Incident, at: dt.datetime) -> None:
     incident.told_at = at
     incident.save(update_fields=["level", "respond_by", "told_at"])
     note(incident, What.ESCALATED, at=at, text=str(incident.level))
-    alerts.write(incident, Reason.ESCALATED, number=incident.level, at=at)
+    number = times(incident, What.ESCALATED)
+    alerts.write(incident, Reason.ESCALATED, number=number, at=at)
     logger.warning("incident %s is not acknowledged, level %s", incident.pk, incident.level)
 
 

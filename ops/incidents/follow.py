@@ -23,7 +23,7 @@ from .causes import Cause
 from .changes import failures_of
 from .detectors import RUNNER, all_detectors
 from .findings import known_from, take_in
-from .history import note
+from .history import note, times
 from .kinds import RESPONSE
 
 logger = logging.getLogger(__name__)
@@ -199,8 +199,7 @@ def _grow(incident: Incident, cause: Cause, at: dt.datetime) -> None:
     if cause.kind.pauses:
         incident.pause_asked_at = incident.pause_asked_at or at
     note(incident, What.MORE, at=at)
-    number = incident.history.filter(what=What.MORE).count()
-    alerts.write(incident, Reason.MORE, number=number, at=at)
+    alerts.write(incident, Reason.MORE, number=times(incident, What.MORE), at=at)
 
 
 def _ring_anew(incident: Incident, cause: Cause, at: dt.datetime) -> None:

@@ -144,9 +144,9 @@ class Alert(models.Model):
     """One message of one incident to one recipient over one channel.
 
     `recipient`: `operator:ID` in Telegram, an e-mail address, or `hook`. `number` tells apart what
-    is said for the same reason: an episode, a repetition, a level, a find. `due_at` in the future
-    is another attempt, or the lease of who sends it; who holds the last number of `attempts` holds
-    the row. `perhaps_sent`: an attempt was begun of which nobody knows how it ended.
+    is said for the same reason: an episode, a repetition, an escalation, a find. `due_at` in the
+    future is another attempt, or the lease of who sends it; who holds the last number of `attempts`
+    holds the row. `perhaps_sent`: an attempt was begun of which nobody knows how it ended.
     """
 
     class Channel(models.TextChoices):

@@ -192,6 +192,22 @@ def test_a_repetition_is_not_written_behind_what_still_waits(
     assert IncidentEntry.objects.filter(what="REPEATED").count() == 5
 
 
+def test_one_that_is_back_is_escalated_anew(
+    clock: Clock, trouble: Trouble, people: list[Actor]
+) -> None:
+    run(clock, trouble, P1, 0, 60)
+    clock.move(minutes=10)
+    trouble.seen()
+    all_sent()
+    run(clock, trouble, P1, 24 * 60, 60)
+
+    assert Incident.objects.get().episode == 2
+    assert told() == {
+        "vera": ["OPENED 1", "ESCALATED 1", "GONE 1", "OPENED 2", "ESCALATED 2"],
+        "boris": ["ESCALATED 1", "GONE 1", "ESCALATED 2"],
+    }
+
+
 def given_up(username: str) -> None:
     """As if this person had blocked the bot."""
     operator = Operator.objects.get(username=username)
