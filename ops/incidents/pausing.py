@@ -7,7 +7,7 @@ import datetime as dt
 from django.utils import translation
 
 from advertmarket.audit.models import AuditEntry
-from ops.models import IncidentEntry
+from ops.models import Alert, Incident, IncidentEntry
 from payments.sending import pause
 
 from .changes import failures_of
@@ -34,7 +34,7 @@ def _pause_for(pk: int, at: dt.datetime) -> None:
     incident = open_incidents().select_for_update(no_key=True).filter(pk=pk).first()
     if incident is None or incident.pause_asked_at is None:
         return
-    if _resumed_since(incident.pause_asked_at, at):
+    if _resumed_since_told(incident, incident.pause_asked_at):
         note(incident, What.NOT_PAUSED, at=at)
     else:
         with translation.override("en"):
@@ -45,10 +45,14 @@ def _pause_for(pk: int, at: dt.datetime) -> None:
     incident.save(update_fields=["pause_asked_at"])
 
 
-def _resumed_since(asked_at: dt.datetime, at: dt.datetime) -> bool:
-    """Whether an operator has resumed payouts since the first attempt to pause them.
+def _resumed_since_told(incident: Incident, asked_at: dt.datetime) -> bool:
+    """Whether an operator has resumed payouts since people were told of what asks for the pause.
 
-    At the first attempt nobody can know of the incident yet.
+    Who resumed them before did not know of it.
     """
-    resumed = AuditEntry.objects.filter(action__startswith=_RESUMED, at__gt=asked_at)
-    return at > asked_at and resumed.exists()
+    told = incident.alerts.filter(state=Alert.State.SENT, sent_at__gte=asked_at)
+    first = told.order_by("sent_at").first()
+    return (
+        first is not None
+        and AuditEntry.objects.filter(action__startswith=_RESUMED, at__gt=first.sent_at).exists()
+    )
