@@ -25,7 +25,8 @@ class Cause:
     `key` tells causes of one kind apart. `since`: since when it holds, if the detector knows.
     `page` is the object's page in the admin. `level`: how many people of the rota beyond the first
     are told at once. `subjects` name the things it is about, and `found` counts them, where more of
-    them than people were told of are news.
+    them than people were told of are news. `hidden_by`: kinds that explain this one cause, besides
+    those that explain all of its kind.
     """
 
     name: str
@@ -36,11 +37,17 @@ class Cause:
     level: int = 0
     subjects: Collection[str] = ()
     found: int = 0
+    hidden_by: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind:
         """Its kind."""
         return KINDS[self.name]
+
+    @property
+    def explained_by(self) -> tuple[str, ...]:
+        """The kinds of which it may be the consequence."""
+        return self.kind.hidden_by + self.hidden_by
 
     @property
     def id(self) -> str:

@@ -50,31 +50,37 @@ class Sighting:
 
 @dataclass
 class Memory:
-    """Since when, and until when, causes were seen: what decides whether one is ripe."""
+    """Since when causes are seen, and when a kind was ripe last: what decides which are ripe."""
 
     since: dict[str, dt.datetime] = field(default_factory=dict)
-    kind_seen_at: dict[str, dt.datetime] = field(default_factory=dict)
+    kind_ripe_at: dict[str, dt.datetime] = field(default_factory=dict)
 
     def ripe(self, sighting: Sighting) -> list[tuple[str, Cause]]:
         """Note what is seen; return (detector, cause) of what has been there for long enough.
 
-        What another cause explains is as if it had not been seen, and begins anew afterwards.
+        What a ripe cause explains is as if it had not been seen, and begins anew afterwards. One
+        that is not ripe yet, and may never be, only keeps what it would explain waiting.
         """
         at = sighting.at
         seen = [(name, cause) for name, found in sighting.by_detector.items() for cause in found]
-        self.kind_seen_at |= {cause.kind.name: at for _, cause in seen}
-        apparent = {cause.id for _, cause in seen if not self._is_explained(cause, at)}
-        self.since = {cause: self.since.get(cause, at) for cause in apparent}
+        since = {cause.id: self.since.get(cause.id, at) for _, cause in seen}
+        held = {
+            cause.id: at - since[cause.id] >= dt.timedelta(seconds=cause.kind.hold_s)
+            for _, cause in seen
+        }
+        self.kind_ripe_at |= {cause.kind.name: at for _, cause in seen if held[cause.id]}
+        unripe = {cause.kind.name for _, cause in seen if not held[cause.id]}
+        apparent = [(name, cause) for name, cause in seen if not self._is_explained(cause, at)]
+        self.since = {cause.id: since[cause.id] for _, cause in apparent}
         return [
             (detector, cause)
-            for detector, cause in seen
-            if cause.id in self.since
-            and at - self.since[cause.id] >= dt.timedelta(seconds=cause.kind.hold_s)
+            for detector, cause in apparent
+            if held[cause.id] and unripe.isdisjoint(cause.explained_by)
         ]
 
     def _is_explained(self, cause: Cause, at: dt.datetime) -> bool:
-        hiding = (self.kind_seen_at.get(name) for name in cause.kind.hidden_by)
-        return any(seen_at is not None and at - seen_at < HIDES_FOR for seen_at in hiding)
+        explaining = (self.kind_ripe_at.get(name) for name in cause.explained_by)
+        return any(ripe_at is not None and at - ripe_at < HIDES_FOR for ripe_at in explaining)
 
 
 def follow(sighting: Sighting, memory: Memory) -> list[Exception]:

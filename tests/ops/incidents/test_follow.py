@@ -103,6 +103,42 @@ def test_what_another_cause_explains_opens_nothing(clock: Clock, trouble: Troubl
 
 
 @pytest.mark.django_db
+def test_what_blinks_hides_nothing(clock: Clock, trouble: Trouble) -> None:
+    """Redis misses one look in a minute and a half, of which nobody is told."""
+    blink = Cause("redis_down", facts={"error": "timed out"})
+    dead = Cause("celery_silent", facts={"beaten_at": "—"})
+    for look in range(8):
+        trouble.seen(*([blink, dead] if look % 6 == 0 else [dead]))
+        clock.move(seconds=5)
+
+    assert [incident.cause for incident in Incident.objects.all()] == ["celery_silent"]
+
+
+@pytest.mark.django_db
+def test_a_consequence_waits_until_its_cause_is_ripe(clock: Clock, trouble: Trouble) -> None:
+    for _ in range(14):
+        trouble.seen(Cause("outbox_waits"), Cause("kafka_down", facts={"error": "gone"}))
+        clock.move(seconds=5)
+
+    assert [incident.cause for incident in Incident.objects.all()] == ["kafka_down"]
+
+
+@pytest.mark.django_db
+def test_telegram_explains_that_its_own_tables_stand_still_and_no_other(
+    clock: Clock, trouble: Trouble
+) -> None:
+    away = Cause("telegram_away", facts={"error": "gone"})
+    deposits = Cause("table_stands", key="deposits")
+    updates = Cause("table_stands", key="telegram_updates", hidden_by=("telegram_away",))
+    for _ in range(7):
+        trouble.seen(away, deposits, updates)
+        clock.move(minutes=1)
+
+    causes = Incident.objects.order_by("pk").values_list("cause", flat=True)
+    assert list(causes) == ["table_stands:deposits", "telegram_away"]
+
+
+@pytest.mark.django_db
 def test_gone_and_back_within_minutes_is_the_same_and_nobody_hears(
     clock: Clock, trouble: Trouble
 ) -> None:
