@@ -60,10 +60,11 @@ class Cause:
 
 
 def fit_to_show(value: object) -> object:
-    """Return a fact, or a part of one, as anybody may read it."""
+    """Return a fact, or a part of one, as anybody may read it and PostgreSQL may keep it."""
     if not isinstance(value, str):
         return value
-    shown = Redaction(settings.SECRET_VALUES)(None, "", value)
+    storable = value.replace("\0", "").encode(errors="replace").decode()
+    shown = Redaction(settings.SECRET_VALUES)(None, "", storable)
     return f"{shown[:_LONGEST]}…" if len(shown) > _LONGEST else shown
 
 

@@ -374,3 +374,37 @@ def test_what_could_not_be_recorded_is_recorded_later_and_not_sent_again(
 
     assert len(hook.posts) == 1
     assert states() == {"OPENED HOOK": ("SENT", 1)}
+
+
+def test_one_answer_that_cannot_be_recorded_stops_no_other_alert(
+    sender: Sender, clock: Clock, trouble: Trouble, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = alerts.record
+
+    def fail(alert: Alert, outcome: alerts.Outcome, *, at: dt.datetime) -> None:
+        if alert.incident.cause == "payout_stuck:1":
+            raise ZeroDivisionError("a bug")
+        record(alert, outcome, at=at)
+
+    monkeypatch.setattr(alerts, "record", fail)
+    trouble.seen(P1)
+    send(sender)
+    trouble.seen(P1, P0)
+    send(sender)
+
+    assert [post["severity"] for post in hook.posts] == ["P1", "P0"]
+    assert Alert.objects.get(incident__severity="P0").state == "SENT"
+
+
+def test_what_a_channel_answers_is_kept_whatever_letters_it_has(
+    sender: Sender, trouble: Trouble, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise channels.NotDelivered("bad \0 gate\ud800way")
+
+    monkeypatch.setattr(channels.hook, "deliver", refuse)
+    trouble.seen(P1)
+    send(sender)
+
+    alert = Alert.objects.get()
+    assert (alert.state, alert.attempts, alert.error) == ("PENDING", 1, "bad  gate?way")
