@@ -12,8 +12,8 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from advertmarket.state import redis_state
+from ops.incidents import deadman, look, memory, rota, services
 from ops.incidents import detectors as registry
-from ops.incidents import look, memory, rota, services
 from ops.incidents.causes import Cause
 from ops.incidents.detectors import Detector, Untold
 from ops.incidents.look import Lookout
@@ -485,6 +485,40 @@ def test_the_switch_is_let_go_when_a_grave_alarm_reaches_nobody(
     turns(watch, clock, 1)
 
     assert switch.asked == 1
+
+
+@pytest.mark.django_db
+def test_that_an_alarm_was_heard_says_nothing_of_when_it_is_back(
+    clock: Clock, trouble: Trouble
+) -> None:
+    make_vera()
+    trouble.seen(STUCK)
+    Alert.objects.update(state="SENT", sent_at=clock(), text="x")
+    clock.move(minutes=10)
+    trouble.seen()
+    Alert.objects.filter(state="PENDING").update(state="FAILED", error="blocked")
+    assert deadman.somebody_hears(at=clock())
+    clock.move(days=1)
+    trouble.seen(STUCK)
+    clock.move(minutes=5)
+    assert deadman.somebody_hears(at=clock())
+
+    clock.move(seconds=1)
+
+    assert not deadman.somebody_hears(at=clock())
+    Alert.objects.filter(state="PENDING").update(state="SENT", sent_at=clock(), text="x")
+    assert deadman.somebody_hears(at=clock())
+
+
+@pytest.mark.django_db
+def test_an_alarm_that_grows_and_reaches_nobody_is_not_heard(
+    clock: Clock, trouble: Trouble
+) -> None:
+    for wallet in range(8):
+        trouble.seen(Cause("wallets_frozen", facts={"count": 1}, subjects=[str(wallet)]))
+        clock.move(minutes=1)
+
+    assert not deadman.somebody_hears(at=clock())
 
 
 def test_whoever_stands_by_does_not_hold_the_switch(
