@@ -104,9 +104,8 @@ class Watch:
         failures = follow(sighting, self._memory)
         failures += pausing.pause_what_asks(at=at)
         failures += clocks.ring(at=at)
-        failed = [failure for failure in failures if isinstance(failure, _AWAY)]
-        failed = failed or failures_of(self._outage.keep)
-        failed += failures_of(self._remember)
+        is_away = [failure for failure in failures if isinstance(failure, _AWAY)]
+        failed = [*(is_away or failures_of(self._outage.keep)), *failures_of(self._remember)]
         self._sender.send_due()
         if failed:
             raise failed[0]
