@@ -27,6 +27,9 @@ LEASE = dt.timedelta(seconds=60)
 """Longer than any attempt takes."""
 
 FIRST_DELAY, LONGEST_DELAY = dt.timedelta(seconds=5), dt.timedelta(minutes=5)
+LONGEST_DELAY_IF_GRAVE = dt.timedelta(minutes=1)
+"""Whatever a channel asks for: as long as one alert waits, no repetition of it is written."""
+
 GIVE_UP_AFTER = dt.timedelta(hours=24)
 
 _OPERATOR = "operator:"
@@ -187,7 +190,7 @@ def record(leased: Alert, outcome: Outcome, *, at: dt.datetime) -> None:
     elif outcome.permanent or at - alert.created_at > GIVE_UP_AFTER:
         alert.state = State.FAILED
     else:
-        alert.due_at = at + (outcome.retry_after or _delay(alert.attempts))
+        alert.due_at = at + _wait(alert, outcome)
     alert.perhaps_sent = outcome.perhaps_sent or (leased.perhaps_sent and bool(outcome.error))
     alert.save()
 
@@ -197,6 +200,13 @@ def _unsent(alert: Alert) -> QuerySet[Alert]:
     return Alert.objects.filter(
         channel=alert.channel, recipient=alert.recipient, state=State.PENDING, perhaps_sent=False
     )
+
+
+def _wait(alert: Alert, outcome: Outcome) -> dt.timedelta:
+    if outcome.retry_after is None:
+        return _delay(alert.attempts)
+    longest = LONGEST_DELAY_IF_GRAVE if alert.incident.is_grave else LONGEST_DELAY
+    return min(outcome.retry_after, longest)
 
 
 def _delay(attempts: int) -> dt.timedelta:

@@ -275,6 +275,28 @@ def test_a_refused_token_is_tried_again_after_a_minute(
     assert alert.due_at == clock.now + dt.timedelta(seconds=60)
 
 
+@pytest.mark.parametrize(
+    ("cause", "asked_s", "waits_s"), [(P1, 20, 20), (P1, 3600, 60), (P3, 3600, 300)]
+)
+def test_a_channel_that_asks_for_an_hour_is_asked_again_long_before(
+    sender: Sender,
+    clock: Clock,
+    trouble: Trouble,
+    telegram: Telegram,
+    cause: Cause,
+    asked_s: int,
+    waits_s: int,
+) -> None:
+    make_vera()
+    telegram.fault("sendMessage", code=429, retry_after_s=asked_s)
+    trouble.seen(cause)
+
+    send(sender)
+
+    alert = Alert.objects.get()
+    assert (alert.state, (alert.due_at - clock.now).total_seconds()) == ("PENDING", waits_s)
+
+
 def test_mail_that_is_refused_stays_and_says_why(
     sender: Sender, trouble: Trouble, mailbox: Mailbox, settings: Settings
 ) -> None:
