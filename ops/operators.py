@@ -18,11 +18,6 @@ from payments.operations import requests
 PERMISSION = requests.OPERATE
 
 
-def may_be_woken(user_id: int) -> bool:
-    """Whether this is an active operator's Telegram account: who may be woken may answer."""
-    return operator_of_chat(user_id) is not None
-
-
 def may_act_on_money(user_id: int) -> bool:
     """Whether this is the Telegram account of an active operator who may act on money."""
     operator = operator_of_chat(user_id)
@@ -30,7 +25,7 @@ def may_act_on_money(user_id: int) -> bool:
 
 
 def operator_of(update: Incoming) -> OperatorView:
-    """Return who wrote or pressed, behind one of the two above."""
+    """Return who wrote or pressed, behind the one above."""
     assert update.user is not None  # a command or a press always comes from someone
     operator = operator_of_chat(update.user.id)
     assert operator is not None  # by `only`

@@ -27,6 +27,9 @@ LEASE = dt.timedelta(seconds=60)
 """Longer than any attempt takes."""
 
 FIRST_DELAY, LONGEST_DELAY = dt.timedelta(seconds=5), dt.timedelta(minutes=5)
+LONGEST_DELAY_IF_GRAVE = dt.timedelta(minutes=1)
+"""Whatever a channel asks for: as long as one alert waits, no repetition of it is written."""
+
 GIVE_UP_AFTER = dt.timedelta(hours=24)
 
 _OPERATOR = "operator:"
@@ -64,14 +67,18 @@ class Outcome:
 
 def recipients(*, level: int) -> list[Recipient]:
     """Return all who are told of an incident that was escalated so often."""
-    found = []
-    for person in rota.people(level=level):
-        operator = person.operator
-        if operator.telegram_id is not None:
-            found.append(_in_telegram(operator, operator.telegram_id))
-        if person.email and settings.ALERT_SMTP_HOST:
-            found.append(Recipient(Channel.EMAIL, person.email, operator.language))
+    found = [one for person in rota.people(level=level) for one in recipients_of(person)]
     return found + shared_recipients()
+
+
+def recipients_of(person: rota.Person) -> list[Recipient]:
+    """Return by what a person can be told; nothing, if there is no channel to them."""
+    found, operator = [], person.operator
+    if operator.telegram_id is not None:
+        found.append(_in_telegram(operator, operator.telegram_id))
+    if person.email and settings.ALERT_SMTP_HOST:
+        found.append(Recipient(Channel.EMAIL, person.email, operator.language))
+    return found
 
 
 def shared_recipients() -> list[Recipient]:
@@ -98,6 +105,15 @@ def recipient_of(alert: Alert) -> Recipient:
         operator = get_operator(entry.operator_id)
         language = operator.language if operator else language
     return Recipient(Channel(alert.channel), alert.recipient, language)
+
+
+def is_unreachable(person: rota.Person, incident: Incident) -> bool:
+    """Return whether a person has no channel on which the last alert was not given up."""
+    last = {
+        (alert.channel, alert.recipient): alert.state for alert in incident.alerts.order_by("pk")
+    }
+    ways = [(one.channel, one.name) for one in recipients_of(person)]
+    return all(last.get(way) == State.FAILED for way in ways)
 
 
 @requires_transaction
@@ -174,7 +190,7 @@ def record(leased: Alert, outcome: Outcome, *, at: dt.datetime) -> None:
     elif outcome.permanent or at - alert.created_at > GIVE_UP_AFTER:
         alert.state = State.FAILED
     else:
-        alert.due_at = at + (outcome.retry_after or _delay(alert.attempts))
+        alert.due_at = at + _wait(alert, outcome)
     alert.perhaps_sent = outcome.perhaps_sent or (leased.perhaps_sent and bool(outcome.error))
     alert.save()
 
@@ -184,6 +200,13 @@ def _unsent(alert: Alert) -> QuerySet[Alert]:
     return Alert.objects.filter(
         channel=alert.channel, recipient=alert.recipient, state=State.PENDING, perhaps_sent=False
     )
+
+
+def _wait(alert: Alert, outcome: Outcome) -> dt.timedelta:
+    if outcome.retry_after is None:
+        return _delay(alert.attempts)
+    longest = LONGEST_DELAY_IF_GRAVE if alert.incident.is_grave else LONGEST_DELAY
+    return min(outcome.retry_after, longest)
 
 
 def _delay(attempts: int) -> dt.timedelta:

@@ -1,4 +1,4 @@
-"""The button under an alert; for anybody but an operator it does nothing."""
+"""The button under an alert; for anybody but an operator who may act on money it does nothing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from django.utils.translation import gettext as _
 from advertmarket.actors import Actor
 from advertmarket.telegram.dispatcher import callback, reply
 from advertmarket.telegram.incoming import Incoming
-from ops.operators import for_operator, may_be_woken, operator_of
+from ops.operators import for_operator, may_act_on_money, operator_of
 
 from . import services
 from .channels.telegram import ACKNOWLEDGE
 
 
-@callback(ACKNOWLEDGE, only=may_be_woken)
+@callback(ACKNOWLEDGE, only=may_act_on_money)
 @for_operator
 def acknowledge(update: Incoming, *, at: dt.datetime) -> None:
     """An operator answers for an incident, and hears so in their own language."""

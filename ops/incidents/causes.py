@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,9 @@ class Cause:
 
     `key` tells causes of one kind apart. `since`: since when it holds, if the detector knows.
     `page` is the object's page in the admin. `level`: how many people of the rota beyond the first
-    are told at once.
+    are told at once. `subjects` name the things it is about, and `found` counts them, where more of
+    them than people were told of are news. `hidden_by`: kinds that explain this one cause, besides
+    those that explain all of its kind.
     """
 
     name: str
@@ -33,11 +35,19 @@ class Cause:
     since: dt.datetime | None = None
     page: str = ""
     level: int = 0
+    subjects: Collection[str] = ()
+    found: int = 0
+    hidden_by: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind:
         """Its kind."""
         return KINDS[self.name]
+
+    @property
+    def explained_by(self) -> tuple[str, ...]:
+        """The kinds of which it may be the consequence."""
+        return self.kind.hidden_by + self.hidden_by
 
     @property
     def id(self) -> str:
@@ -50,10 +60,11 @@ class Cause:
 
 
 def fit_to_show(value: object) -> object:
-    """Return a fact, or a part of one, as anybody may read it."""
+    """Return a fact, or a part of one, as anybody may read it and PostgreSQL may keep it."""
     if not isinstance(value, str):
         return value
-    shown = Redaction(settings.SECRET_VALUES)(None, "", value)
+    storable = value.replace("\0", "").encode(errors="replace").decode()
+    shown = Redaction(settings.SECRET_VALUES)(None, "", storable)
     return f"{shown[:_LONGEST]}…" if len(shown) > _LONGEST else shown
 
 

@@ -10,9 +10,10 @@ import logging
 
 import httpx
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
 from ops.beside import Beside
-from ops.models import Alert, Severity
+from ops.models import Alert, IncidentEntry, Severity
 
 from .follow import open_incidents
 
@@ -22,6 +23,8 @@ EVERY = dt.timedelta(seconds=60)
 LIMIT_S = 10.0
 UNHEARD_AFTER = dt.timedelta(minutes=5)
 """An alarm that has reached nobody for so long is one that the outside has to raise."""
+
+_BEGINS = [IncidentEntry.What.OPENED, IncidentEntry.What.BACK, IncidentEntry.What.MORE]
 
 
 class Switch:
@@ -45,13 +48,18 @@ class Switch:
 
 
 def somebody_hears(*, at: dt.datetime) -> bool:
-    """Return whether every grave alarm that nobody has answered has reached somebody."""
-    grave = open_incidents().filter(
-        severity__in=[Severity.P0, Severity.P1],
-        acknowledged_at=None,
-        opened_at__lt=at - UNHEARD_AFTER,
+    """Return whether every grave alarm that nobody has answered has reached somebody.
+
+    One that is back, or has grown, is another alarm: that the last one was heard says nothing.
+    """
+    grave = open_incidents().filter(severity__in=[Severity.P0, Severity.P1], acknowledged_at=None)
+    told_since = Alert.objects.filter(
+        incident=OuterRef("incident"), state=Alert.State.SENT, sent_at__gte=OuterRef("at")
     )
-    return not grave.exclude(alerts__state=Alert.State.SENT).exists()
+    unheard = IncidentEntry.objects.filter(
+        ~Exists(told_since), incident__in=grave, what__in=_BEGINS, at__lt=at - UNHEARD_AFTER
+    )
+    return not unheard.exists()
 
 
 def _ask() -> None:

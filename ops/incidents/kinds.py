@@ -38,7 +38,7 @@ class Kind:
 
     `title` and `figures` say what there is, `means` what it means for the money, `first` what to do
     first. `anchor` is a section of docs/runbook.md. `hold_s`: for how many seconds a cause must be
-    there before anybody is told. While a cause of `hidden_by` holds, one of this kind is its
+    there before anybody is told. While a cause of `hidden_by` is told of, one of this kind is its
     consequence and opens nothing. `pauses`: payouts are paused when it opens.
     """
 
@@ -398,7 +398,7 @@ _ALL = (
         "a-queue-is-silent",
         _INFRASTRUCTURE,
         hold_s=_A_MINUTE_S,
-        hidden_by=(*_NO_WORK, "telegram_queue_silent", "telegram_away", "telegram_refused"),
+        hidden_by=_NO_WORK,
     ),
     Kind(
         "reconciliation_late",

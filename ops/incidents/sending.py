@@ -18,6 +18,7 @@ from payments.sending import pause
 from . import alerts, text
 from .alerts import Channel, Outcome, Reason, Recipient
 from .causes import fit_to_show
+from .changes import failures_of
 from .channels import NotDelivered, hook, mail, telegram
 from .kinds import kind_named
 
@@ -55,7 +56,7 @@ class Sender:
     def _record_late(self) -> None:
         """Record what could not be recorded when it was sent: PostgreSQL was away."""
         for alert, outcome in list(self._unrecorded.values()):
-            self._record(alert, outcome)
+            failures_of(self._record, alert, outcome)
 
     def _record(self, alert: Alert, outcome: Outcome) -> None:
         with transaction.atomic():

@@ -122,6 +122,8 @@ def _mark(reason: str, incident: Incident) -> str:
         became = _("again")
     elif reason == Reason.ESCALATED:
         became = _("escalated")
+    elif reason == Reason.MORE:
+        became = _("more")
     return " · ".join(filter(None, (incident.severity, became)))
 
 
@@ -134,6 +136,8 @@ def _why(alert: Alert, *, at: dt.datetime) -> list[str]:
         lines.append(_("Nobody has acknowledged it for {minutes} min.").format(minutes=minutes))
     if alert.reason == Reason.OPENED and incident.episode > 1:
         lines.append(_("It was gone, and is back."))
+    if alert.reason == Reason.MORE:
+        lines.append(_("More was found than people were told of before."))
     if incident.gone_at is not None:
         lines.append(_("Not seen since {moment}.").format(moment=moment(incident.gone_at)))
     if incident.gone_at is not None and incident.is_grave and incident.resolved_at is None:

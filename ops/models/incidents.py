@@ -23,9 +23,10 @@ class Incident(models.Model):
 
     `since_at`: since when the cause holds, as far as anybody knows. `last_seen_at`: when its
     detector saw it last; `gone_at` is set when it was not seen for so long that people were told
-    so. One that comes back after that begins another `episode`. `level`: how often it was
-    escalated, each time to one person more. `pause_asked_at` is set while payouts are still to be
-    paused for it.
+    so. One that comes back after that begins another `episode`. `subjects`: the digests of the
+    things that it is about, with the second in which each was seen last; `found`: the most of them
+    at once. `level`: how often it was escalated, each time to one person more. `pause_asked_at` is
+    set while payouts are still to be paused for it.
     """
 
     kind = models.CharField(max_length=40)
@@ -34,6 +35,8 @@ class Incident(models.Model):
     severity = models.CharField(max_length=2, choices=Severity)
     facts = models.JSONField(encoder=DjangoJSONEncoder)
     page = models.CharField(max_length=300, blank=True)
+    subjects = models.JSONField(default=dict)
+    found = models.PositiveIntegerField(default=0)
     since_at = models.DateTimeField()
     opened_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
@@ -115,6 +118,7 @@ class IncidentEntry(models.Model):
         OPENED = "OPENED"
         GONE = "GONE"
         BACK = "BACK"
+        MORE = "MORE"  # another thing of the same cause was found, or more of them
         REPEATED = "REPEATED"
         ESCALATED = "ESCALATED"
         PAUSED = "PAUSED"  # payouts were paused for it
@@ -140,9 +144,9 @@ class Alert(models.Model):
     """One message of one incident to one recipient over one channel.
 
     `recipient`: `operator:ID` in Telegram, an e-mail address, or `hook`. `number` tells apart what
-    is said for the same reason: an episode, a repetition, a level. `due_at` in the future is
-    another attempt, or the lease of who sends it; who holds the last number of `attempts` holds the
-    row. `perhaps_sent`: an attempt was begun of which nobody knows how it ended.
+    is said for the same reason: an episode, a repetition, an escalation, a find. `due_at` in the
+    future is another attempt, or the lease of who sends it; who holds the last number of `attempts`
+    holds the row. `perhaps_sent`: an attempt was begun of which nobody knows how it ended.
     """
 
     class Channel(models.TextChoices):
@@ -155,6 +159,7 @@ class Alert(models.Model):
         REPEATED = "REPEATED"
         ESCALATED = "ESCALATED"
         GONE = "GONE"
+        MORE = "MORE"
 
     class State(models.TextChoices):
         PENDING = "PENDING"
@@ -188,7 +193,7 @@ class Alert(models.Model):
             ),
             models.CheckConstraint(
                 name="alert_reason_known",
-                condition=Q(reason__in=["OPENED", "REPEATED", "ESCALATED", "GONE"]),
+                condition=Q(reason__in=["OPENED", "REPEATED", "ESCALATED", "GONE", "MORE"]),
             ),
             models.CheckConstraint(
                 name="alert_sent_has_time_and_text",

@@ -21,7 +21,7 @@ from advertmarket.state import redis_state
 from advertmarket.telegram.models import OutgoingMessage
 from ops import questions, tasks
 from ops.models import OperatorQuestion, ReconciliationRun
-from ops.operators import may_act_on_money, may_be_woken
+from ops.operators import may_act_on_money
 from payments.models import AccountBalance, OperatorRequest, PauseChange
 from payments.sending import pause
 from payments.sending.pause import changing
@@ -371,10 +371,9 @@ def test_a_long_answer_fits_into_a_message() -> None:
     assert len(shown.replace("&lt;", "<")) < 4096
 
 
-def test_who_may_be_woken_need_not_be_allowed_to_act_on_money(olga: BotChat) -> None:
+def test_whoever_is_linked_need_not_be_allowed_to_act_on_money(olga: BotChat) -> None:
     hire("eve")
     link("eve", EVE)
     stranger = EVE + 1
 
-    assert [may_be_woken(one) for one in (OLGA, EVE, stranger)] == [True, True, False]
     assert [may_act_on_money(one) for one in (OLGA, EVE, stranger)] == [True, False, False]

@@ -40,6 +40,12 @@ SELECT DISTINCT ON (result.number, result.name) result.number, result.name, resu
 """What the last run found, and the last full one: that looks behind the checkpoint, where an
 incremental one does not, so that only another full one takes back what it found."""
 
+_SUBJECTS = """
+SELECT finding ->> 0
+  FROM reconciliation_results result CROSS JOIN jsonb_array_elements(result.rows) AS finding
+ WHERE result.run_id = %(run)s AND result.name = %(name)s
+"""
+
 _RUNS = """
 SELECT (SELECT finished_at FROM reconciliation_runs ORDER BY id DESC LIMIT 1),
        (SELECT error FROM reconciliation_runs ORDER BY id DESC LIMIT 1),
@@ -64,7 +70,16 @@ def books_are_right() -> Iterator[Cause]:
             yield Cause("reconciliation_broken", key=name, facts=facts, since=at, page=page)
         elif kind is not None:
             facts = {"number": number, "check": name, "found": found, "finding": finding or error}
-            yield Cause(kind, key=name, facts=facts, since=at, page=page)
+            subjects = [subject for (subject,) in rows(_SUBJECTS, {"run": run, "name": name})]
+            yield Cause(
+                kind,
+                key=name,
+                facts=facts,
+                since=at,
+                page=page,
+                subjects=subjects,
+                found=found,
+            )
 
 
 @detector(every_s=10)

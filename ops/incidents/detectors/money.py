@@ -132,6 +132,8 @@ def wallets_sign() -> Iterator[Cause]:
             facts={"count": len(more)},
             since=more[0][2],
             page=list_of("payments_wallet"),
+            subjects=[str(subwallet) for subwallet, _, _ in more],
+            found=len(more),
         )
 
 

@@ -32,6 +32,9 @@ _KIND_OF_QUEUE = {
     TELEGRAM_QUEUE: "telegram_queue_silent",
 }
 
+_TELEGRAM_STANDS = ("telegram_queue_silent", "telegram_away", "telegram_refused")
+"""What explains that Telegram's tables stand still, and no other one."""
+
 _SETTLEMENTS = """
 SELECT count(*) OVER (), id::text, due_at FROM settlements
  WHERE state IN ('QUEUED', 'SIGNED', 'SUBMITTED') AND due_at < %(before)s
@@ -139,12 +142,21 @@ def people_are_told() -> Iterator[Cause]:
         )
 
 
-def _stands(table: str, count: int, row: object, due_at: dt.datetime, page: str) -> Cause:
+def _stands(
+    table: str,
+    count: int,
+    row: object,
+    due_at: dt.datetime,
+    page: str,
+    hidden_by: tuple[str, ...] = (),
+) -> Cause:
     facts = {"table": table, "count": count, "row": str(row), "due_at": moment(due_at)}
-    return Cause("table_stands", key=table, facts=facts, since=due_at, page=page)
+    return Cause(
+        "table_stands", key=table, facts=facts, since=due_at, page=page, hidden_by=hidden_by
+    )
 
 
 def _stands_in_chats(model: type[ChatQueue], count: int, oldest: ChatQueue) -> Cause:
     meta = model._meta
     page = page_of(f"{meta.app_label}_{meta.model_name}", oldest.pk)
-    return _stands(meta.db_table, count, oldest.pk, oldest.due_at, page)
+    return _stands(meta.db_table, count, oldest.pk, oldest.due_at, page, _TELEGRAM_STANDS)

@@ -15,10 +15,12 @@ from ops.incidents import alerts, services, text
 from ops.incidents.causes import moment
 from ops.incidents.follow import open_incidents
 from ops.models import Incident
+from payments.operations.requests import OPERATE
 
 
 class Command(BaseCommand):
-    """Needs PostgreSQL alone. What is done is audited with the operator's name."""
+    """Needs PostgreSQL alone. What is done is audited with the name of the operator, who may act on
+    money: whoever acknowledges silences an alarm."""
 
     help = "List the open incidents; acknowledge, assign or resolve one."
 
@@ -41,7 +43,7 @@ class Command(BaseCommand):
             if options["what"] in {None, "list"}:
                 self._list()
                 return
-            actor = prove_operator(options["operator"])
+            actor = prove_operator(options["operator"], permission=OPERATE)
             asked = {"incident_id": options["incident_id"], "actor": actor, "at": timezone.now()}
             try:
                 with transaction.atomic():

@@ -12,6 +12,7 @@ from django.utils import timezone, translation
 from accounts.management.operators import prove_operator
 from advertmarket.errors import DomainError
 from ops.incidents import rota
+from payments.operations.requests import OPERATE
 
 
 class Command(BaseCommand):
@@ -35,7 +36,7 @@ class Command(BaseCommand):
             self._show()
 
     def _set(self, options: dict[str, Any]) -> None:
-        actor = prove_operator(options["operator"])
+        actor = prove_operator(options["operator"], permission=OPERATE)
         entries = [tuple(person.partition("=")[::2]) for person in options["people"]]
         try:
             with transaction.atomic():

@@ -61,11 +61,11 @@ class Trouble:
 
     def seen(self, *causes: Cause) -> bool:
         """Take a turn in which exactly these are seen; return whether all could be written."""
-        return follow(Sighting(self.clock(), {"trouble": causes}), self.memory)
+        return not follow(Sighting(self.clock(), {"trouble": causes}), self.memory)
 
     def untold(self) -> bool:
         """Take a turn in which the detector cannot tell."""
-        return follow(Sighting(self.clock(), {}), self.memory)
+        return not follow(Sighting(self.clock(), {}), self.memory)
 
     def _look(self) -> Iterator[Cause]:
         if self.error is not None:

@@ -71,6 +71,7 @@ def test_a_critical_check_that_fails() -> None:
         "finding": "wallet 7: chain 5, books 4",
     }
     assert cause.since == stored.finished_at
+    assert (list(cause.subjects), cause.found) == (["wallet 7", "x"], 2)
 
 
 @pytest.mark.django_db

@@ -71,6 +71,14 @@ def test_who_works_no_longer_here_is_a_stranger(incident: Incident) -> None:
     assert Incident.objects.get().acknowledged_at is None
 
 
+def test_who_may_not_act_on_money_is_a_stranger(incident: Incident) -> None:
+    Operator.objects.filter(username="vera").update(is_superuser=False)
+
+    assert press(VERA, incident) == []
+
+    assert Incident.objects.get().acknowledged_at is None
+
+
 def test_the_second_press_says_whose_it_is(
     incident: Incident, clock: Clock, trouble: Trouble
 ) -> None:

@@ -7,12 +7,14 @@ import datetime as dt
 import pytest
 from django.db import transaction
 from django.db.models import F
+from pytest_django import Settings
 
 from accounts.models import Operator
 from advertmarket.actors import Actor
 from ops.incidents import clocks, services
 from ops.incidents.causes import Cause
-from ops.models import Alert, Incident, IncidentEntry
+from ops.incidents.kinds import RESPONSE
+from ops.models import Alert, Incident, IncidentEntry, Severity
 from tests.ops.incidents.conftest import (
     Clock,
     Trouble,
@@ -188,6 +190,104 @@ def test_a_repetition_is_not_written_behind_what_still_waits(
 
     assert told() == {"vera": ["OPENED 1"]}
     assert IncidentEntry.objects.filter(what="REPEATED").count() == 5
+
+
+def test_one_that_is_back_is_escalated_anew(
+    clock: Clock, trouble: Trouble, people: list[Actor]
+) -> None:
+    run(clock, trouble, P1, 0, 60)
+    clock.move(minutes=10)
+    trouble.seen()
+    all_sent()
+    run(clock, trouble, P1, 24 * 60, 60)
+
+    assert Incident.objects.get().episode == 2
+    assert told() == {
+        "vera": ["OPENED 1", "ESCALATED 1", "GONE 1", "OPENED 2", "ESCALATED 2"],
+        "boris": ["ESCALATED 1", "GONE 1", "ESCALATED 2"],
+    }
+
+
+def given_up(username: str) -> None:
+    """As if this person had blocked the bot."""
+    operator = Operator.objects.get(username=username)
+    Alert.objects.filter(state="PENDING", recipient=f"operator:{operator.pk}").update(
+        state="FAILED", error="Forbidden: bot was blocked by the user"
+    )
+
+
+@pytest.mark.parametrize("grave", [P0, P1])
+def test_a_grave_one_whose_person_cannot_be_told_goes_to_the_next_at_once(
+    clock: Clock, trouble: Trouble, people: list[Actor], grave: Cause
+) -> None:
+    trouble.seen(grave)
+    clocks.ring(at=clock())
+    assert told() == {"vera": ["OPENED 1"]}  # it may yet arrive
+    given_up("vera")
+    for _ in range(3):
+        run(clock, trouble, grave, 1)
+        given_up("vera")
+
+    assert told() == {"vera": ["OPENED 1", "ESCALATED 1"], "boris": ["ESCALATED 1"]}
+    incident = Incident.objects.get()
+    assert incident.respond_by - incident.told_at == RESPONSE[Severity(incident.severity)]
+
+
+def test_where_the_next_cannot_be_told_either_it_goes_on_to_the_end_of_the_rota(
+    clock: Clock, trouble: Trouble, people: list[Actor]
+) -> None:
+    trouble.seen(P0)
+    for _ in range(5):
+        for username in ("vera", "boris", "carla"):
+            given_up(username)
+        clock.move(seconds=5)
+        trouble.seen(P0)
+        clocks.ring(at=clock())
+
+    assert Incident.objects.get().level == 2
+    assert told()["carla"] == ["ESCALATED 2"]
+
+
+def test_who_has_no_channel_is_passed_over_where_it_is_grave(
+    clock: Clock, trouble: Trouble, people: list[Actor]
+) -> None:
+    Operator.objects.filter(username="vera").update(telegram_id=None)
+    trouble.seen(P1, P2)
+    clocks.ring(at=clock())
+
+    assert told() == {"boris": ["ESCALATED 1"]}
+
+
+def test_whose_mail_arrives_is_told_though_the_chat_is_closed(
+    clock: Clock, trouble: Trouble, people: list[Actor], settings: Settings
+) -> None:
+    settings.ALERT_SMTP_HOST = "127.0.0.1"
+    set_rota("vera", "boris", emails=["vera@example.org"])
+    trouble.seen(P0)
+    given_up("vera")
+    clocks.ring(at=clock())
+
+    assert Incident.objects.get().level == 0
+
+
+def test_without_a_rota_there_is_nobody_to_go_on_to(clock: Clock, trouble: Trouble) -> None:
+    make_vera()
+    make_boris()
+    trouble.seen(P0)
+    given_up("vera")
+    clocks.ring(at=clock())
+
+    assert told() == {"vera": ["OPENED 1"], "boris": ["OPENED 1"]}
+
+
+def test_a_small_one_waits_for_its_clock(
+    clock: Clock, trouble: Trouble, people: list[Actor]
+) -> None:
+    trouble.seen(P2)
+    given_up("vera")
+    clocks.ring(at=clock())
+
+    assert told() == {"vera": ["OPENED 1"]}
 
 
 def test_who_left_is_passed_over(clock: Clock, trouble: Trouble, people: list[Actor]) -> None:

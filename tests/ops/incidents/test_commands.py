@@ -15,6 +15,7 @@ from ops.incidents.admin import HistoryInline, IncidentAdmin
 from ops.incidents.causes import Cause
 from ops.incidents.clocks import ring
 from ops.models import Incident, IncidentEntry, RotaEntry
+from tests.operators import hire
 from tests.ops.incidents.conftest import BORIS, VERA, Clock, Trouble, make_boris, make_vera
 from tests.ops.incidents.conftest import make_operator as make
 
@@ -182,6 +183,30 @@ def test_who_has_mail_alone_may_be_in_the_rota() -> None:
     call_command("rota", "set", "carla=carla@example.org", operator="vera")
 
     assert [entry.email for entry in RotaEntry.objects.all()] == ["carla@example.org"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("incidents", "ack", "{pk}"),
+        ("incidents", "assign", "{pk}", "vera"),
+        ("incidents", "resolve", "{pk}", "--note=paid"),
+        ("rota", "set", "idle=idle@example.org"),
+    ],
+)
+def test_who_may_not_act_on_money_silences_no_alarm(
+    incidents: list[Incident], arguments: tuple[str, ...]
+) -> None:
+    hire("idle")
+    call_command("rota", "set", "vera", operator="vera")
+    before = list(Incident.objects.order_by("pk").values())
+
+    with pytest.raises(CommandError) as refused:
+        call_command(*(part.format(pk=incidents[0].pk) for part in arguments), operator="idle")
+
+    assert str(refused.value) == ("operator idle may not do this: it takes payments.operate_money")
+    assert list(Incident.objects.order_by("pk").values()) == before
+    assert RotaEntry.objects.get().operator.get_username() == "vera"
 
 
 # --- the admin ------------------------------------------------------------------------------------

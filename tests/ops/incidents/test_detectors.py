@@ -335,6 +335,7 @@ def test_updates_that_nobody_handles() -> None:
 
     [cause] = seen("due_rows_are_taken")
     assert (cause.id, cause.facts["row"]) == ("table_stands:telegram_updates", "5")
+    assert {"telegram_away", "redis_down"} < set(cause.explained_by)
 
     Update.objects.update(state="DONE", done_at=timezone.now())
     assert seen("due_rows_are_taken") == []

@@ -8,6 +8,7 @@ import threading
 import pytest
 from django.db import connection, transaction
 
+from advertmarket.actors import Actor
 from ops.incidents import follow as following
 from ops.incidents import services
 from ops.incidents.causes import Cause
@@ -102,6 +103,42 @@ def test_what_another_cause_explains_opens_nothing(clock: Clock, trouble: Troubl
 
 
 @pytest.mark.django_db
+def test_what_blinks_hides_nothing(clock: Clock, trouble: Trouble) -> None:
+    """Redis misses one look in a minute and a half, of which nobody is told."""
+    blink = Cause("redis_down", facts={"error": "timed out"})
+    dead = Cause("celery_silent", facts={"beaten_at": "—"})
+    for look in range(8):
+        trouble.seen(*([blink, dead] if look % 6 == 0 else [dead]))
+        clock.move(seconds=5)
+
+    assert [incident.cause for incident in Incident.objects.all()] == ["celery_silent"]
+
+
+@pytest.mark.django_db
+def test_a_consequence_waits_until_its_cause_is_ripe(clock: Clock, trouble: Trouble) -> None:
+    for _ in range(14):
+        trouble.seen(Cause("outbox_waits"), Cause("kafka_down", facts={"error": "gone"}))
+        clock.move(seconds=5)
+
+    assert [incident.cause for incident in Incident.objects.all()] == ["kafka_down"]
+
+
+@pytest.mark.django_db
+def test_telegram_explains_that_its_own_tables_stand_still_and_no_other(
+    clock: Clock, trouble: Trouble
+) -> None:
+    away = Cause("telegram_away", facts={"error": "gone"})
+    deposits = Cause("table_stands", key="deposits")
+    updates = Cause("table_stands", key="telegram_updates", hidden_by=("telegram_away",))
+    for _ in range(7):
+        trouble.seen(away, deposits, updates)
+        clock.move(minutes=1)
+
+    causes = Incident.objects.order_by("pk").values_list("cause", flat=True)
+    assert list(causes) == ["table_stands:deposits", "telegram_away"]
+
+
+@pytest.mark.django_db
 def test_gone_and_back_within_minutes_is_the_same_and_nobody_hears(
     clock: Clock, trouble: Trouble
 ) -> None:
@@ -181,6 +218,87 @@ def test_a_grave_one_that_is_back_after_people_heard_it_is_gone_begins_anew(
         ("OPENED", 2),
     ]
     assert history() == ["OPENED", "ACKNOWLEDGED", "GONE", "BACK"]
+
+
+def frozen(*wallets: str, found: int | None = None) -> Cause:
+    """A cause that is about these things."""
+    count = len(wallets) if found is None else found
+    return Cause("wallets_frozen", facts={"count": count}, subjects=wallets, found=count)
+
+
+def acknowledged_by(actor: Actor, at: dt.datetime) -> Incident:
+    with transaction.atomic():
+        return services.acknowledge(incident_id=Incident.objects.get().pk, actor=actor, at=at)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("news", [frozen("6", "8"), frozen("8"), frozen("6", "7", found=101)])
+def test_another_thing_of_the_same_cause_or_more_of_them_ends_the_acknowledgement(
+    clock: Clock, trouble: Trouble, news: Cause
+) -> None:
+    vera = make_vera()
+    trouble.seen(frozen("6", "7"))
+    acknowledged_by(vera, clock())
+    clock.move(hours=3)
+    for _ in range(3):
+        trouble.seen(news)
+
+    incident = Incident.objects.get()
+    assert (incident.acknowledged_at, incident.acknowledged_by) == (None, None)
+    assert incident.respond_by == clock.now + dt.timedelta(hours=1)
+    assert told() == [("wallets_frozen", "OPENED", 1), ("wallets_frozen", "MORE", 1)]
+    assert history() == ["OPENED", "ACKNOWLEDGED", "MORE"]
+
+
+@pytest.mark.django_db
+def test_fewer_of_the_known_things_are_no_news(clock: Clock, trouble: Trouble) -> None:
+    vera = make_vera()
+    trouble.seen(frozen("6", "7"))
+    acknowledged_by(vera, clock())
+    for wallets in (["7"], ["6"], ["6", "7"]):
+        clock.move(minutes=4)
+        trouble.seen(frozen(*wallets))
+
+    assert Incident.objects.get().acknowledged_by is not None
+    assert told() == [("wallets_frozen", "OPENED", 1)]
+
+
+@pytest.mark.django_db
+def test_a_thing_that_was_mended_is_news_when_it_is_back(clock: Clock, trouble: Trouble) -> None:
+    vera = make_vera()
+    trouble.seen(frozen("6", "7"))
+    acknowledged_by(vera, clock())
+    for minutes in (5, 5, 5):
+        clock.move(minutes=minutes)
+        trouble.seen(frozen("6"))
+    trouble.seen(frozen("6", "7"))
+
+    assert Incident.objects.get().acknowledged_at is None
+    assert told()[1:] == [("wallets_frozen", "MORE", 1)]
+
+
+@pytest.mark.django_db
+def test_a_watch_that_was_away_tells_nothing_anew(clock: Clock, trouble: Trouble) -> None:
+    vera = make_vera()
+    trouble.seen(frozen("6", "7"))
+    acknowledged_by(vera, clock())
+    clock.move(hours=5)
+    trouble.seen(frozen("6", "7"))
+
+    assert Incident.objects.get().acknowledged_by is not None
+    assert told() == [("wallets_frozen", "OPENED", 1)]
+
+
+@pytest.mark.django_db
+def test_what_grows_while_nobody_answers_keeps_its_clock(clock: Clock, trouble: Trouble) -> None:
+    make_vera()
+    trouble.seen(frozen("6"))
+    respond_by = Incident.objects.get().respond_by
+    clock.move(minutes=30)
+    trouble.seen(frozen("6", "7"))
+
+    assert Incident.objects.get().respond_by == respond_by
+    assert told()[1:] == [("wallets_frozen", "MORE", 1)]
 
 
 @pytest.mark.django_db

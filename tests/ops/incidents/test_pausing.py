@@ -12,7 +12,7 @@ from advertmarket.audit.models import AuditEntry
 from advertmarket.state import redis_state
 from ops.incidents import pausing, services
 from ops.incidents.causes import Cause
-from ops.models import Incident, IncidentEntry
+from ops.models import Alert, Incident, IncidentEntry
 from payments.sending import pause
 from sandbox.process import LOOPBACK, free_port
 from tests.database import Clone
@@ -35,7 +35,7 @@ def payouts_run(committed_db: Clone) -> None:
 def turn(trouble: Trouble, *causes: Cause) -> bool:
     """Follow what is seen, and pause if that asks for it."""
     trouble.seen(*causes)
-    return pausing.pause_what_asks(at=trouble.clock())
+    return not pausing.pause_what_asks(at=trouble.clock())
 
 
 def resume(actor: Actor) -> None:
@@ -76,6 +76,22 @@ def test_what_an_operator_resumed_stays_resumed(trouble: Trouble, clock: Clock) 
 
     assert pause.pause_reason() == ""
     assert times_paused() == 1
+
+
+def test_another_finding_of_the_same_check_pauses_again(trouble: Trouble, clock: Clock) -> None:
+    facts = BROKEN.facts
+    one = Cause("check_critical", key="15", facts=facts, subjects=["wallet 7"], found=1)
+    other = Cause("check_critical", key="15", facts=facts, subjects=["wallet 8"], found=90)
+    turn(trouble, one)
+    resume(make_vera())
+    clock.move(minutes=5)
+    turn(trouble, one)
+    assert times_paused() == 1
+
+    turn(trouble, other)
+
+    assert pause.pause_reason() == "system:pause_payouts is set"
+    assert times_paused() == 2
 
 
 def test_another_check_that_fails_later_pauses_again(trouble: Trouble) -> None:
@@ -141,19 +157,37 @@ def test_a_pause_that_fails_is_tried_again_until_it_is_done(
 def test_a_pause_that_failed_is_not_made_up_for_once_an_operator_has_resumed(
     trouble: Trouble, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    vera = make_vera()
     with monkeypatch.context() as broken:
         broken.setattr(pause, "pause", _fail)
         turn(trouble, BROKEN)
-    clock.move(seconds=5)
+    Alert.objects.update(state="SENT", sent_at=clock(), text="x")
     with transaction.atomic():
         pause.pause(actor=ACTOR, reason="by hand", at=timezone.now())
-    resume(make_vera())
+    resume(vera)
+    clock.move(seconds=5)
 
     assert turn(trouble, BROKEN)
 
     assert pause.pause_reason() == ""
     assert times_paused() == 1
     assert IncidentEntry.objects.filter(what="NOT_PAUSED").count() == 1
+
+
+def test_a_resume_before_anybody_was_told_forbids_no_pause(trouble: Trouble, clock: Clock) -> None:
+    """The watch dies before it pauses, and somebody ends a pause of their own."""
+    vera = make_vera()
+    with transaction.atomic():
+        pause.pause(actor=vera, reason="deploying", at=timezone.now())
+    trouble.seen(BROKEN)
+    resume(vera)
+    Alert.objects.update(state="SENT", sent_at=timezone.now(), text="x")
+    clock.move(seconds=10)
+
+    assert turn(trouble, BROKEN)
+
+    assert pause.pause_reason() == "system:pause_payouts is set"
+    assert not IncidentEntry.objects.filter(what="NOT_PAUSED").exists()
 
 
 def _fail(**_: object) -> None:

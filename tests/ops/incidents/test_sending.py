@@ -275,6 +275,28 @@ def test_a_refused_token_is_tried_again_after_a_minute(
     assert alert.due_at == clock.now + dt.timedelta(seconds=60)
 
 
+@pytest.mark.parametrize(
+    ("cause", "asked_s", "waits_s"), [(P1, 20, 20), (P1, 3600, 60), (P3, 3600, 300)]
+)
+def test_a_channel_that_asks_for_an_hour_is_asked_again_long_before(
+    sender: Sender,
+    clock: Clock,
+    trouble: Trouble,
+    telegram: Telegram,
+    cause: Cause,
+    asked_s: int,
+    waits_s: int,
+) -> None:
+    make_vera()
+    telegram.fault("sendMessage", code=429, retry_after_s=asked_s)
+    trouble.seen(cause)
+
+    send(sender)
+
+    alert = Alert.objects.get()
+    assert (alert.state, (alert.due_at - clock.now).total_seconds()) == ("PENDING", waits_s)
+
+
 def test_mail_that_is_refused_stays_and_says_why(
     sender: Sender, trouble: Trouble, mailbox: Mailbox, settings: Settings
 ) -> None:
@@ -374,3 +396,37 @@ def test_what_could_not_be_recorded_is_recorded_later_and_not_sent_again(
 
     assert len(hook.posts) == 1
     assert states() == {"OPENED HOOK": ("SENT", 1)}
+
+
+def test_one_answer_that_cannot_be_recorded_stops_no_other_alert(
+    sender: Sender, clock: Clock, trouble: Trouble, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = alerts.record
+
+    def fail(alert: Alert, outcome: alerts.Outcome, *, at: dt.datetime) -> None:
+        if alert.incident.cause == "payout_stuck:1":
+            raise ZeroDivisionError("a bug")
+        record(alert, outcome, at=at)
+
+    monkeypatch.setattr(alerts, "record", fail)
+    trouble.seen(P1)
+    send(sender)
+    trouble.seen(P1, P0)
+    send(sender)
+
+    assert [post["severity"] for post in hook.posts] == ["P1", "P0"]
+    assert Alert.objects.get(incident__severity="P0").state == "SENT"
+
+
+def test_what_a_channel_answers_is_kept_whatever_letters_it_has(
+    sender: Sender, trouble: Trouble, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise channels.NotDelivered("bad \0 gate\ud800way")
+
+    monkeypatch.setattr(channels.hook, "deliver", refuse)
+    trouble.seen(P1)
+    send(sender)
+
+    alert = Alert.objects.get()
+    assert (alert.state, alert.attempts, alert.error) == ("PENDING", 1, "bad  gate?way")

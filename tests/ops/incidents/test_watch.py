@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django import Settings
 
 from advertmarket.state import redis_state
+from ops.incidents import deadman, look, memory, rota, services
 from ops.incidents import detectors as registry
-from ops.incidents import look
 from ops.incidents.causes import Cause
 from ops.incidents.detectors import Detector, Untold
 from ops.incidents.look import Lookout
@@ -22,7 +22,7 @@ from ops.models import Alert, Incident
 from sandbox.process import LOOPBACK, free_port
 from sandbox.telegram.control import Telegram
 from tests.database import Clone, nowhere
-from tests.ops.incidents.conftest import VERA, Clock, Trouble, make_vera
+from tests.ops.incidents.conftest import VERA, Clock, Trouble, make_operator, make_vera
 from tests.ops.incidents.outside import Hook
 from tests.redis_elsewhere import state_at
 
@@ -146,6 +146,31 @@ def test_one_watches_and_the_other_stands_by_until_it_is_gone(
     assert sorted(post["cause"] for post in hook.posts) == ["outbox_failed", "payout_stuck:1"]
 
 
+def test_a_watch_whose_turns_keep_failing_lets_the_other_lead(
+    watch: Watch, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise ZeroDivisionError("a bug")
+
+    other = make_watch(clock, Detector("other", 0, lambda: iter([STUCK])))
+    with monkeypatch.context() as broken:
+        broken.setattr(rota, "levels", fail)
+        for _ in range(12):
+            watch.turn()
+            clock.move(seconds=5)
+    other.turn()
+    assert not Incident.objects.exists()  # a minute has not passed
+    with monkeypatch.context() as broken:
+        broken.setattr(rota, "levels", fail)
+        watch.turn()
+
+    watch.turn()  # it has let go, and rests
+    other.turn()
+
+    assert Incident.objects.get().cause == "payout_stuck:1"
+    other.leave()
+
+
 def cut_off_the_leader() -> None:
     """End the connection that holds the lock, if there is one."""
     with connection.cursor() as cursor:
@@ -238,6 +263,52 @@ def test_without_postgresql_people_are_told_from_memory_until_it_is_back(
     assert Alert.objects.count() == 2
 
 
+def outage(watch: Watch, clock: Clock) -> None:
+    """PostgreSQL is away for as long as it takes until people are told."""
+    redis_state().flushdb()  # the claim of an earlier one is over
+    with database_down():
+        for seconds in (5, 30, 5):
+            clock.move(seconds=seconds)
+            told_from_memory(watch)
+    clock.move(seconds=5)
+    told_from_memory(watch)
+
+
+def test_a_second_outage_before_the_first_is_resolved_is_another_episode_of_it(
+    watch: Watch, clock: Clock, trouble: Trouble, hook: Hook
+) -> None:
+    vera = make_operator("vera")
+    watch.turn()
+    outage(watch, clock)
+    incident = Incident.objects.get()
+    with transaction.atomic():
+        services.acknowledge(incident_id=incident.pk, actor=vera, at=clock())
+    clock.move(hours=1)
+    outage(watch, clock)
+
+    incident.refresh_from_db()
+    assert (incident.episode, incident.acknowledged_at) == (2, None)
+    assert incident.since_at < incident.last_seen_at == incident.gone_at == clock.now
+    told = len(hook.posts)
+    trouble.causes = [STUCK]
+    told_from_memory(watch)
+    assert [post["cause"] for post in hook.posts[told:]] == ["payout_stuck:1"]
+
+
+def test_an_outage_that_cannot_be_written_down_silences_no_other_alarm(
+    watch: Watch, clock: Clock, trouble: Trouble, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(memory, "open_past", fail)
+    watch.turn()
+    trouble.causes = [STUCK]
+    outage(watch, clock)
+
+    assert [post["cause"] for post in hook.posts] == ["database_down", "payout_stuck:1"]
+
+
 def test_two_watches_tell_of_it_once_from_memory(
     watch: Watch, clock: Clock, trouble: Trouble, hook: Hook
 ) -> None:
@@ -298,6 +369,71 @@ def test_a_hook_that_did_not_hear_of_it_is_told_again_soon(
     assert [post["cause"] for post in hook.posts] == ["database_down"]
 
 
+def refuse_to_write() -> None:
+    """As with a full disk: PostgreSQL reads, and refuses every write."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE 'no space left on device' USING ERRCODE = 'disk_full'; END $$"
+        )
+        for table in ("incidents", "incident_alerts", "incident_history"):
+            cursor.execute(
+                f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {table}"
+                " FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+
+
+def write_again() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION refuse CASCADE")
+
+
+@pytest.mark.parametrize("one_waits", [False, True])
+def test_people_hear_from_memory_of_a_postgresql_that_refuses_to_write(
+    watch: Watch, clock: Clock, trouble: Trouble, hook: Hook, one_waits: bool
+) -> None:
+    trouble.causes = [STUCK]
+    if one_waits:
+        hook.status = 500
+        told_from_memory(watch)
+        hook.status = 200
+    refuse_to_write()
+    for seconds in (5, 29):
+        clock.move(seconds=seconds)
+        told_from_memory(watch)
+        assert hook.posts == []
+    clock.move(seconds=1)
+    told_from_memory(watch)
+
+    [post] = hook.posts
+    assert (post["severity"], post["cause"]) == ("P0", "database_down")
+    assert "no space left on device" in post["facts"]["error"]
+    write_again()
+    clock.move(seconds=5)
+    for _ in range(2):
+        told_from_memory(watch)
+    told = sorted(post["cause"] for post in hook.posts[1:])
+    assert told == ["database_down", "payout_stuck:1"]
+
+
+def test_people_hear_from_memory_of_a_postgresql_that_is_read_only(
+    watch: Watch, clock: Clock, trouble: Trouble, hook: Hook
+) -> None:
+    trouble.causes = [STUCK]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE 'standby' USING ERRCODE = 'read_only_sql_transaction'; END $$;"
+            "CREATE TRIGGER refuse BEFORE INSERT ON incidents"
+            " FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    for _ in range(2):
+        told_from_memory(watch)
+        clock.move(seconds=30)
+
+    assert [post["cause"] for post in hook.posts] == ["database_down"]
+
+
 # --- the dead man's switch ------------------------------------------------------------------------
 
 
@@ -349,6 +485,40 @@ def test_the_switch_is_let_go_when_a_grave_alarm_reaches_nobody(
     turns(watch, clock, 1)
 
     assert switch.asked == 1
+
+
+@pytest.mark.django_db
+def test_that_an_alarm_was_heard_says_nothing_of_when_it_is_back(
+    clock: Clock, trouble: Trouble
+) -> None:
+    make_vera()
+    trouble.seen(STUCK)
+    Alert.objects.update(state="SENT", sent_at=clock(), text="x")
+    clock.move(minutes=10)
+    trouble.seen()
+    Alert.objects.filter(state="PENDING").update(state="FAILED", error="blocked")
+    assert deadman.somebody_hears(at=clock())
+    clock.move(days=1)
+    trouble.seen(STUCK)
+    clock.move(minutes=5)
+    assert deadman.somebody_hears(at=clock())
+
+    clock.move(seconds=1)
+
+    assert not deadman.somebody_hears(at=clock())
+    Alert.objects.filter(state="PENDING").update(state="SENT", sent_at=clock(), text="x")
+    assert deadman.somebody_hears(at=clock())
+
+
+@pytest.mark.django_db
+def test_an_alarm_that_grows_and_reaches_nobody_is_not_heard(
+    clock: Clock, trouble: Trouble
+) -> None:
+    for wallet in range(8):
+        trouble.seen(Cause("wallets_frozen", facts={"count": 1}, subjects=[str(wallet)]))
+        clock.move(minutes=1)
+
+    assert not deadman.somebody_hears(at=clock())
 
 
 def test_whoever_stands_by_does_not_hold_the_switch(
