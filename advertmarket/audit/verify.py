@@ -10,9 +10,6 @@ from django.db import connection
 from . import blocks, witness
 from .models import AuditEntry, AuditSeal
 
-ALL_SEALS = 10**9
-"""As many newest blocks as there can be."""
-
 
 @dataclass(frozen=True)
 class Break:
@@ -34,20 +31,18 @@ def breaks() -> Iterator[Break]:
     """Look at the whole audit log, and yield where it is not what was sealed."""
     known = witness.remembered()
     with connection.cursor() as cursor:
-        cursor.execute(blocks.CHANGED_ENTRIES, {"newest_seals": ALL_SEALS})
+        cursor.execute(blocks.CHANGED_ENTRIES, {"after_seal": 0})
         yield from (Break(*found) for found in cursor.fetchall())
-    yield from broken_blocks(newest=ALL_SEALS, known=known)
+    yield from broken_blocks(after=0, known=known)
 
 
-def broken_blocks(*, newest: int, known: tuple[int, str] | None) -> Iterator[Break]:
-    """Look at the newest blocks themselves, and at the end that Redis remembers (`known`).
+def broken_blocks(*, after: int, known: tuple[int, str] | None) -> Iterator[Break]:
+    """Look at the blocks after one themselves, and at the end that Redis remembers (`known`).
 
     A block's seal may be under a key that is gone; it counts all the same if a later block, built
     on it, is sealed with a key of ours.
     """
-    last = last_seal()
-    if last is not None:
-        yield from _broken_since(max(0, last.number - newest))
+    yield from _broken_since(after)
     if known is not None and _digest(known[0]) != known[1]:
         yield Break(known[0], None, "is not the one that Redis remembers, or is gone")
 

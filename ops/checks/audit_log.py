@@ -22,5 +22,5 @@ def the_audit_log_is_unbroken(look: Look) -> Iterator[Finding]:
     look.figure(_FIGURES)
     for block, entry, what in look.rows(blocks.CHANGED_ENTRIES):
         yield Finding(f"audit entry {entry}", f"{what}, block {block}")
-    for found in verify.broken_blocks(newest=look.scope.newest_seals, known=look.told):
+    for found in verify.broken_blocks(after=look.scope.after_seal, known=look.told):
         yield Finding(f"audit block {found.block}", found.problem)

@@ -44,6 +44,7 @@ class Outcome:
             sql="\n\n".join(self.look.asked),
             rows=[astuple(finding) for finding in self.rows],
             error=self.error,
+            since=self.look.since,
             duration_ms=self.duration_ms,
         )
 

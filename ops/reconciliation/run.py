@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from psycopg.errors import LockNotAvailable
 
 from advertmarket.actors import Actor
+from advertmarket.audit import verify
 from advertmarket.errors import Code, DomainError
 from ops.checks import EVERYTHING, Check, Scope, all_checks
 from ops.checks.query import rows
@@ -119,7 +120,8 @@ def _scope(kind: ReconciliationRun.Kind, since: Checkpoint | None) -> Scope:
     if kind == Kind.FULL:
         return EVERYTHING
     begins = checkpoint.scope_since(since) if since else EVERYTHING
-    return replace(begins, newest_seals=_NEWEST_SEALS)
+    last = verify.last_seal()
+    return replace(begins, after_seal=max(0, last.number - _NEWEST_SEALS) if last else 0)
 
 
 def _verdict(outcomes: Sequence[Outcome]) -> bool | None:

@@ -237,7 +237,7 @@ def test_another_session_s_settings_change_no_entry_s_digest() -> None:
 
     with connection.cursor() as cursor:
         cursor.execute("SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'")
-        cursor.execute(blocks.CHANGED_ENTRIES, {"newest_seals": 1})
+        cursor.execute(blocks.CHANGED_ENTRIES, {"after_seal": 0})
 
         assert cursor.fetchall() == []
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from advertmarket.audit import sealer
 from advertmarket.audit import services as audit
+from ops import questions
 from ops.models import ReconciliationResult, ReconciliationRun
 from ops.reconciliation import run as reconciliation
 from tests.database import Clone
@@ -22,6 +23,8 @@ INCREMENTAL, FULL = ReconciliationRun.Kind.INCREMENTAL, ReconciliationRun.Kind.F
 RESERVES = {"number": 15, "name": "wallets_hold_what_the_books_say", "severity": "CRITICAL"}
 FEES = {"number": 7, "name": "fees_are_what_the_chain_took", "severity": "HIGH"}
 SWEEPS = {"number": 12, "name": "commission_is_swept_in_a_week", "severity": "MEDIUM"}
+ESCROWS = {"number": 3, "name": "escrows_hold_what_they_say", "severity": "HIGH"}
+CHAIN = {"number": 15, "name": "wallets_hold_the_same_on_chain", "severity": "CRITICAL"}
 FOUND = {"passed": False, "found": 2, "rows": [["wallet 7", "chain 5, books 4"], ["x", "y"]]}
 NOT_ASKED = {"passed": None, "error": "TON Center does not answer"}
 
@@ -31,8 +34,12 @@ def run(
     *failing: dict[str, Any],
     ago: dt.timedelta = dt.timedelta(0),
     error: str = "",
+    ask_chain: bool = True,
 ) -> ReconciliationRun:
-    """A stored report: checks 15, 7 and 12 passed, unless `failing` has another word on one."""
+    """A stored report: each check of it passed, unless `failing` has another word on one.
+
+    An incremental one takes from the checkpoint what 15 and 7 look at, and asks no chain.
+    """
     at = timezone.now() - ago
     stored = ReconciliationRun.objects.create(
         kind=kind,
@@ -43,8 +50,11 @@ def run(
         error=error,
     )
     said = {one["name"]: one for one in failing}
-    for check in (RESERVES, FEES, SWEEPS) if not error else ():
-        words = {"passed": True, "duration_ms": 1, **check, **said.get(str(check["name"]), {})}
+    checks = [RESERVES, FEES, SWEEPS, ESCROWS, *([CHAIN] if kind == FULL and ask_chain else [])]
+    for check in checks if not error else ():
+        since = 12 if kind == INCREMENTAL and check in (RESERVES, FEES) else 0
+        words: dict[str, Any] = {"passed": True, "duration_ms": 1, "since": since}
+        words |= check | said.get(str(check["name"]), {})
         ReconciliationResult.objects.create(run=stored, **words)
     return stored
 
@@ -120,6 +130,47 @@ def test_what_a_full_run_found_only_a_full_run_takes_back() -> None:
 
 
 @pytest.mark.django_db
+def test_what_a_full_run_found_is_over_once_a_run_looks_as_far_and_passes() -> None:
+    """Check 3 takes nothing from the checkpoint: each minute's look is a whole one."""
+    run(FULL, ESCROWS | FOUND)
+    assert names(seen("books_are_right")) == ["check_high:escrows_hold_what_they_say"]
+
+    run()
+    assert seen("books_are_right") == []
+
+
+@pytest.mark.django_db
+def test_a_pass_from_a_later_beginning_takes_nothing_back() -> None:
+    run(INCREMENTAL, RESERVES | FOUND | {"since": 5})
+    run()
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_what_the_books_say"]
+
+    run(INCREMENTAL, RESERVES | {"since": 5})
+    assert seen("books_are_right") == []
+
+
+@pytest.mark.django_db
+def test_what_the_chain_said_only_a_run_that_asks_it_takes_back() -> None:
+    run(FULL, CHAIN | FOUND)
+    run(FULL, ask_chain=False)
+    run()
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_the_same_on_chain"]
+
+    run(FULL)
+    assert seen("books_are_right") == []
+
+
+def test_reconcile_in_the_bot_takes_back_nothing_that_the_chain_said(committed_db: Clone) -> None:
+    run(FULL, CHAIN | FOUND)
+
+    questions._reconciliation(1)
+
+    assert ReconciliationRun.objects.latest("id").passed
+
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_the_same_on_chain"]
+
+
+@pytest.mark.django_db
 def test_what_both_found_is_one_cause() -> None:
     run(FULL, RESERVES | NOT_ASKED)
     run(INCREMENTAL, RESERVES | FOUND)
@@ -176,6 +227,9 @@ def test_full_reconciliation_that_does_not_run() -> None:
     ReconciliationRun.objects.all().delete()
     run(ago=dt.timedelta(hours=27))
     run()
+    assert names(seen("reconciliation_runs")) == ["full_reconciliation_late"]
+
+    run(FULL, ask_chain=False)
     assert names(seen("reconciliation_runs")) == ["full_reconciliation_late"]
 
     run(FULL)

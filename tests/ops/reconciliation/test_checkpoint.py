@@ -124,6 +124,17 @@ def test_the_next_run_begins_there_and_seals_on() -> None:
     assert look(FULL).passed
 
 
+def test_a_report_says_after_which_posting_each_check_looked() -> None:
+    live(1)
+    look()
+    first = sealed_up_to()
+
+    since = dict(look().results.exclude(since=0).values_list("number", "since"))
+
+    assert since == dict.fromkeys((1, 2, 4, 5, 7, 11, 14, 15), first)
+    assert not look(FULL).results.exclude(since=0).exists()
+
+
 def test_where_nothing_was_posted_nothing_is_sealed() -> None:
     run = look()
 
