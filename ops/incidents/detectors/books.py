@@ -53,14 +53,22 @@ looked as far. So what a full run found behind the checkpoint only a full run ta
 the chain said only a run that asks the chain."""
 
 _RUNS = """
+WITH whole AS (
+    SELECT run.id, run.finished_at
+      FROM reconciliation_results result JOIN reconciliation_runs run ON run.id = result.run_id
+     WHERE result.name = ANY(%(full_only)s::text[])
+     ORDER BY run.id DESC LIMIT 1)
 SELECT (SELECT finished_at FROM reconciliation_runs ORDER BY id DESC LIMIT 1),
-       (SELECT error FROM reconciliation_runs ORDER BY id DESC LIMIT 1),
+       coalesce(
+           nullif((SELECT error FROM reconciliation_runs ORDER BY id DESC LIMIT 1), ''),
+           (SELECT error FROM reconciliation_runs
+             WHERE kind = 'FULL' AND error <> '' AND id > coalesce((SELECT id FROM whole), 0)
+             ORDER BY id DESC LIMIT 1)),
        (SELECT min(started_at) FROM reconciliation_runs),
-       (SELECT max(run.finished_at)
-          FROM reconciliation_results result JOIN reconciliation_runs run ON run.id = result.run_id
-         WHERE result.name = ANY(%(full_only)s::text[]))
+       (SELECT finished_at FROM whole)
 """
-"""A full run is one in which the checks that are for full runs alone had their say."""
+"""A full run is one in which the checks that are for full runs alone had their say. One that broke
+off is made good by another full one, any other by whatever run comes next."""
 
 _UNSEALED = """
 SELECT count(*), min(at) FROM audit_log
@@ -87,7 +95,7 @@ def books_are_right() -> Iterator[Cause]:
 
 @detector(every_s=10)
 def reconciliation_runs() -> Iterator[Cause]:
-    """No run has ended for minutes, no full one for a day, or the last one broke off.
+    """No run has ended for minutes, no full one for a day, or one broke off.
 
     While one goes on, the others wait for it by right, and it may take half an hour.
     """

@@ -189,6 +189,32 @@ def test_a_run_that_broke_off_takes_nothing_back() -> None:
 
 
 @pytest.mark.django_db
+def test_a_full_run_that_broke_off_is_made_good_by_another_full_one() -> None:
+    run(FULL, error="OperationalError: no room")
+    run()
+    run(FULL, ask_chain=False)
+
+    [cause] = [one for one in seen("reconciliation_runs") if "broken" in one.id]
+    assert cause.facts == {"error": "OperationalError: no room"}
+
+    run(FULL)
+    assert seen("reconciliation_runs") == []
+
+
+@pytest.mark.django_db
+def test_a_full_run_that_breaks_off_every_night_is_late() -> None:
+    run(FULL, ago=dt.timedelta(days=9))
+    for days in range(8):
+        run(FULL, ago=dt.timedelta(days=days, hours=1), error="OperationalError: no room")
+    run()
+
+    assert names(seen("reconciliation_runs")) == [
+        "reconciliation_broken",
+        "full_reconciliation_late",
+    ]
+
+
+@pytest.mark.django_db
 def test_reconciliation_that_does_not_run() -> None:
     assert names(seen("reconciliation_runs")) == ["reconciliation_late"]
 
