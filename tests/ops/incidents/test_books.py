@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.utils import timezone
 from advertmarket.audit import sealer
 from advertmarket.audit import services as audit
 from ops import questions
+from ops.checks import Check, Finding, Look, Severity
 from ops.models import ReconciliationResult, ReconciliationRun
 from ops.reconciliation import run as reconciliation
 from tests.database import Clone
@@ -26,6 +28,7 @@ SWEEPS = {"number": 12, "name": "commission_is_swept_in_a_week", "severity": "ME
 ESCROWS = {"number": 3, "name": "escrows_hold_what_they_say", "severity": "HIGH"}
 CHAIN = {"number": 15, "name": "wallets_hold_the_same_on_chain", "severity": "CRITICAL"}
 FOUND = {"passed": False, "found": 2, "rows": [["wallet 7", "chain 5, books 4"], ["x", "y"]]}
+BROKE_DOWN = {"passed": False, "error": "broke down: KeyError"}
 NOT_ASKED = {"passed": None, "error": "TON Center does not answer"}
 
 
@@ -94,11 +97,45 @@ def test_a_high_check_pauses_nothing_and_a_medium_one_wakes_nobody() -> None:
 
 
 @pytest.mark.django_db
-def test_a_check_that_broke_down_has_not_passed() -> None:
-    run(INCREMENTAL, RESERVES | {"passed": False, "error": "broke down: KeyError"})
+def test_a_check_that_broke_down_has_not_passed_and_pauses_nothing_however_often() -> None:
+    for _ in range(2):
+        run(INCREMENTAL, RESERVES | BROKE_DOWN)
 
+        [cause] = seen("books_are_right")
+        assert (cause.kind.name, cause.kind.pauses) == ("reconciliation_broken", False)
+        assert cause.facts == {"error": "check 15: broke down: KeyError"}
+
+
+@pytest.mark.django_db
+def test_what_a_check_found_before_it_broke_down_is_a_finding() -> None:
+    run(INCREMENTAL, RESERVES | BROKE_DOWN | FOUND)
+
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_what_the_books_say"]
+
+
+@pytest.mark.django_db
+def test_a_check_that_breaks_down_takes_nothing_back() -> None:
+    run(INCREMENTAL, RESERVES | FOUND)
+    run(INCREMENTAL, RESERVES | BROKE_DOWN)
+
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_what_the_books_say"]
+
+
+def test_a_query_that_runs_into_a_timeout_pauses_no_payouts(
+    committed_db: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def debits_equal_credits(look: Look) -> Iterator[Finding]:
+        look.rows("SET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(1)")
+        yield from ()
+
+    check = Check(1, Severity.CRITICAL, debits_equal_credits)
+    monkeypatch.setattr(reconciliation, "all_checks", lambda *, full: [check])
+
+    report = reconciliation.reconcile(INCREMENTAL, asked_by=ACTOR)
+
+    assert report.results.get().error.startswith("broke down: OperationalError")
     [cause] = seen("books_are_right")
-    assert (cause.kind.name, cause.facts["finding"]) == ("check_critical", "broke down: KeyError")
+    assert (cause.id, cause.kind.pauses) == ("reconciliation_broken:debits_equal_credits", False)
 
 
 @pytest.mark.django_db
