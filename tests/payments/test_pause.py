@@ -431,6 +431,33 @@ def test_the_platform_s_own_pause_takes_two(confirmed: None) -> None:
     assert not pause.takes_two()
 
 
+def test_a_pause_of_the_platform_that_is_being_committed_takes_two(confirmed: None) -> None:
+    """Whoever guesses its number cannot lift it alone."""
+    olga = Actor.operator(hire("olga", "operate_money"))
+    stop()
+    guessed = PauseChange.objects.get().pk + 1
+
+    def ask_for_its_end() -> None:
+        with transaction.atomic():
+            requests.ask(
+                name="payouts.resume",
+                payload={"pause": guessed},
+                reason="mended",
+                actor=olga,
+                at=AT,
+            )
+
+    asking = Meanwhile(ask_for_its_end)
+    with transaction.atomic():
+        pause.pause(actor=Actor.system("watch"), reason="check 15", at=AT)
+        asking()
+    asking.result()
+
+    assert PauseChange.objects.latest("pk").pk == guessed
+    assert pause.pause_reason() == "system:pause_payouts is set"
+    assert OperatorRequest.objects.get().state == OperatorRequest.State.PENDING
+
+
 # --- what is done in Redis by hand ----------------------------------------------------------------
 
 

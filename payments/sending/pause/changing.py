@@ -95,6 +95,12 @@ class PausedAnew(DomainError):
 
 
 @requires_transaction
+def hold() -> None:
+    """Wait for the others who change the pause; nobody but us does until the transaction ends."""
+    hold_name(_NAME)
+
+
+@requires_transaction
 def pause(*, actor: Actor, reason: str, at: dt.datetime) -> None:
     """Stop every broadcast of money from the commit on, whether or not Redis can be reached.
 
@@ -102,7 +108,7 @@ def pause(*, actor: Actor, reason: str, at: dt.datetime) -> None:
         ReasonMissing: nobody would know why.
     """
     why = stated(reason)
-    hold_name(_NAME)
+    hold()
     try:
         _note_outside(look(), at)
     except UNREADABLE as away:
@@ -133,7 +139,7 @@ def resume(
             (if it never arrives, `watch_pause` says so after 10 s, and one may ask again).
     """
     why = stated(reason)
-    hold_name(_NAME)
+    hold()
     try:
         found, flag = look(), what_flag_says()
         last = _note_outside(found, at, patience=_ON_ITS_WAY)
@@ -156,7 +162,7 @@ def watch_pause(at: dt.datetime) -> None:
     """
     try:
         with transaction.atomic():
-            hold_name(_NAME)
+            hold()
             found, last = look(), last_change()
             if last is not None and is_unheard_pause(last, found):
                 _set_flag(last)
