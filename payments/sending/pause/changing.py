@@ -2,7 +2,8 @@
 
 Who paused, when and why stands in PostgreSQL. A pause holds from its commit on, and the flag
 follows; a resume counts once the flag is gone, after its commit. So whoever dies in between leaves
-payouts paused. What was changed in Redis by hand is noticed by `watch_pause` and written down.
+payouts paused. What was changed in Redis by hand is noticed by `watch_pause` and written down;
+Redis hears of that after the commit, too, so that it never knows of a change that there is not.
 """
 
 from __future__ import annotations
@@ -158,7 +159,8 @@ def resume(
 def watch_pause(at: dt.datetime) -> None:
     """Write down what was changed in Redis by hand, and tell Redis of a pause it has not heard of.
 
-    Called every few seconds. With Redis away it does nothing: payouts are paused.
+    Called every few seconds; what a caller rolls back is found the next time. With Redis away it
+    does nothing: payouts are paused.
     """
     try:
         with transaction.atomic():
@@ -229,7 +231,7 @@ def _delete_flag(change: PauseChange, flag: str) -> None:
         logger.warning("%s was set anew while payouts were being resumed: it stays", PAUSE_KEY)
 
 
-def _after_commit(tell_redis: Callable[[], None]) -> None:
+def _after_commit(tell_redis: Callable[[], object]) -> None:
     def tell() -> None:
         try:
             tell_redis()
@@ -264,7 +266,7 @@ def _note_outside(
 
 def _note(reason: str, at: dt.datetime, *, paused: bool, flag: str = "") -> PauseChange:
     change = _keep(WATCHER, reason, at, paused=paused, flag=flag, outside=True)
-    redis_state().set(HEARD_KEY, mark(change))
+    _after_commit(lambda: redis_state().set(HEARD_KEY, mark(change)))
     return change
 
 
