@@ -33,9 +33,9 @@ _OF_THE_CHECKPOINT = ("after", "after_block", "posted_after")
 class Look:
     """One look of one check, at one moment.
 
-    Every query may use the scope's fields, and `now`, as parameters. `told` is what the check's
-    `ask` was answered. `asked` holds the queries as one can paste them into psql: they ask for
-    everything, whatever the scope, so that a newer checkpoint does not change what they mean.
+    Every query may use the scope's fields, and `now`, as parameters. `asked` holds the queries as
+    one can paste them into psql: they ask for everything, whatever the scope, so that a newer
+    checkpoint does not change what they mean.
     `since`: from where on they asked, a posting or a block of the audit log; 0 is the beginning.
     """
 
@@ -48,13 +48,20 @@ class Look:
         with_figures: bool = True,
     ) -> None:
         self.at = at
-        self.told = told
+        self._told = told
         self.figures: dict[str, Any] = {}
         self.asked: list[str] = []
         self.relies_on_checkpoint = False
         self.since = 0
         self.scope = scope
         self._with_figures = with_figures
+
+    @property
+    def told(self) -> Any:
+        """What the check's `ask` was answered; or the exception that it met is raised."""
+        if isinstance(self._told, Exception):
+            raise self._told
+        return self._told
 
     def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
         """Return every row of a query."""

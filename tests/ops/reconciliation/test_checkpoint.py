@@ -24,6 +24,7 @@ from payments.models import AccountBalance, Journal, Posting
 from tests.advertmarket.audit import test_seals as audit_log
 from tests.ops.incidents.seeing import names, seen
 from tests.payments.threads import unfinished
+from tests.redis_elsewhere import state_at
 
 from .past import LEFT_NANO, SWEPT_NANO, live
 
@@ -336,3 +337,22 @@ def test_a_pass_over_newer_blocks_takes_back_nothing_that_a_full_run_found() -> 
     assert look().passed
 
     assert names(seen("books_are_right")) == TAMPERED
+
+
+def test_without_redis_nobody_knows_the_log_s_end_and_the_rest_is_looked_at(
+    settings: Settings,
+) -> None:
+    entries = audit_log.sealed(2, 2)
+    here = settings.REDIS_STATE_URL
+    state_at(settings, audit_log.NOWHERE)
+    look()
+    assert names(seen("books_are_right")) == ["reconciliation_broken:the_audit_log_is_unbroken"]
+
+    edit(entries[0], "nothing")
+    look()
+    assert names(seen("books_are_right")) == TAMPERED
+
+    edit(entries[0], "1.0")
+    state_at(settings, here)
+    assert look().passed
+    assert names(seen("books_are_right")) == []
