@@ -53,10 +53,10 @@ SELECT seal.number, entry.id, entry.what FROM audit_seals seal
               AND (seal.number = 1 OR id > coalesce(previous.last_id, seal.first_id - 1))
        ) AS present USING (id)
       WHERE sealed.digest IS DISTINCT FROM present.digest) AS entry
- WHERE seal.number > (SELECT max(number) FROM audit_seals) - %(newest_seals)s
+ WHERE seal.number > %(after_seal)s
  ORDER BY seal.number, entry.id
 """)
-"""Entries of the newest blocks that are not those that were sealed."""
+"""Entries of the blocks after one that are not those that were sealed."""
 
 
 def digest_of(

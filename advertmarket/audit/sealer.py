@@ -31,7 +31,8 @@ def seal(*, at: dt.datetime, patience_s: float = PATIENCE_S) -> int:
 
     An entry whose database transaction is still open may have a lower id than others: it is waited
     for, and if that takes too long nothing is sealed this time, so that no entry can be passed
-    over. Runs outside a database transaction.
+    over. Nor is anything while Redis is away: what it remembers of an end that was cut off would be
+    written over. Runs outside a database transaction.
 
     Raises:
         ChainBroken: the last block is not ours, or not the one that Redis remembers.
@@ -43,7 +44,11 @@ def seal(*, at: dt.datetime, patience_s: float = PATIENCE_S) -> int:
     if not wait_for_writers(AuditEntry._meta.db_table, at_most_s=patience_s):
         logger.info("the audit log is being written: sealed next time")
         return 0
-    known = witness.remembered()
+    try:
+        known = witness.remembered()
+    except witness.WitnessAway as away:
+        logger.warning("the audit log is sealed next time: %s", away)
+        return 0
     sealed = 0
     while block := _seal_next(upto, known, at):
         witness.remember(block.number, block.digest)

@@ -10,9 +10,6 @@ from django.db import connection
 from . import blocks, witness
 from .models import AuditEntry, AuditSeal
 
-ALL_SEALS = 10**9
-"""As many newest blocks as there can be."""
-
 
 @dataclass(frozen=True)
 class Break:
@@ -31,31 +28,27 @@ class Break:
 
 
 def breaks() -> Iterator[Break]:
-    """Look at the whole audit log, and yield where it is not what was sealed."""
-    known = witness.remembered()
+    """Look at the whole audit log, and yield where it is not what was sealed.
+
+    Raises:
+        WitnessAway: Redis is away; all but the log's end was looked at.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(blocks.CHANGED_ENTRIES, {"newest_seals": ALL_SEALS})
+        cursor.execute(blocks.CHANGED_ENTRIES, {"after_seal": 0})
         yield from (Break(*found) for found in cursor.fetchall())
-    yield from broken_blocks(newest=ALL_SEALS, known=known)
+    yield from broken_blocks(after=0)
+    yield from cut_end(witness.remembered())
 
 
-def broken_blocks(*, newest: int, known: tuple[int, str] | None) -> Iterator[Break]:
-    """Look at the newest blocks themselves, and at the end that Redis remembers (`known`).
+def broken_blocks(*, after: int) -> Iterator[Break]:
+    """Look at the blocks after one themselves.
 
     A block's seal may be under a key that is gone; it counts all the same if a later block, built
     on it, is sealed with a key of ours.
     """
-    last = last_seal()
-    if last is not None:
-        yield from _broken_since(max(0, last.number - newest))
-    if known is not None and _digest(known[0]) != known[1]:
-        yield Break(known[0], None, "is not the one that Redis remembers, or is gone")
-
-
-def _broken_since(number: int) -> Iterator[Break]:
+    number = proved = after
     previous = _digest(number)
-    proved = number
-    for block in AuditSeal.objects.filter(number__gt=number).order_by("number").iterator(50):
+    for block in AuditSeal.objects.filter(number__gt=after).order_by("number").iterator(50):
         if block.number != number + 1:
             yield Break(number + 1, None, "is gone")
         elif not _says_what_was_sealed(block, previous):
@@ -65,6 +58,12 @@ def _broken_since(number: int) -> Iterator[Break]:
         number, previous = block.number, block.digest
     if proved != number:
         yield Break(proved + 1, None, "and those after it are sealed with no key of ours")
+
+
+def cut_end(known: tuple[int, str] | None) -> Iterator[Break]:
+    """Look for the end that Redis remembers."""
+    if known is not None and _digest(known[0]) != known[1]:
+        yield Break(known[0], None, "is not the one that Redis remembers, or is gone")
 
 
 def last_seal() -> AuditSeal | None:

@@ -17,6 +17,10 @@ logger = logging.getLogger(__name__)
 KEY = "system:audit_seal"
 
 
+class WitnessAway(Exception):
+    """Redis does not say what it remembers: there may be a last block, or none."""
+
+
 def remember(number: int, digest: str) -> None:
     """Note the last block. If Redis is away nothing is noted; the next block will be."""
     try:
@@ -26,12 +30,15 @@ def remember(number: int, digest: str) -> None:
 
 
 def remembered() -> tuple[int, str] | None:
-    """Return number and digest of the block noted last; None if there is none, or Redis is away."""
+    """Return number and digest of the block noted last; None if there is none.
+
+    Raises:
+        WitnessAway: Redis is away.
+    """
     try:
         noted = redis_state().get(KEY)
     except RedisError as away:
-        logger.warning("Redis does not say what it noted of the audit log: %r", away)
-        return None
+        raise WitnessAway("Redis is away: who knows where the audit log ended") from away
     if noted is None:
         return None
     number, _, digest = str(noted).partition(":")

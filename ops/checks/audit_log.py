@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from advertmarket.audit import blocks, verify, witness
 
-from . import Finding, Look, Severity, check
+from . import CouldNotLook, Finding, Look, Severity, check
 
 _FIGURES = """
 SELECT coalesce(max(number), 0) AS blocks, coalesce(sum(entries), 0) AS sealed_entries,
@@ -16,11 +16,20 @@ SELECT coalesce(max(number), 0) AS blocks, coalesce(sum(entries), 0) AS sealed_e
 """
 
 
-@check(16, Severity.CRITICAL, ask=witness.remembered)
+def _ask_redis() -> tuple[int, str] | None:
+    try:
+        return witness.remembered()
+    except witness.WitnessAway as away:
+        raise CouldNotLook(str(away)) from away
+
+
+@check(16, Severity.CRITICAL, ask=_ask_redis)
 def the_audit_log_is_unbroken(look: Look) -> Iterator[Finding]:
     """The audit log is what was sealed: nothing was changed, deleted, slipped in or cut off."""
     look.figure(_FIGURES)
     for block, entry, what in look.rows(blocks.CHANGED_ENTRIES):
         yield Finding(f"audit entry {entry}", f"{what}, block {block}")
-    for found in verify.broken_blocks(newest=look.scope.newest_seals, known=look.told):
+    for found in verify.broken_blocks(after=look.scope.after_seal):
+        yield Finding(f"audit block {found.block}", found.problem)
+    for found in verify.cut_end(look.told):
         yield Finding(f"audit block {found.block}", found.problem)

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from advertmarket.audit.verify import ALL_SEALS
-
 from .query import record, render, rows
 
 
@@ -19,13 +17,13 @@ class Scope:
 
     `after`: postings up to this id are taken from the checkpoint; `after_block`: so are chain
     transactions up to this masterchain block; `posted_after`: and journals up to this time.
-    `newest_seals`: how many blocks of the audit log are looked at.
+    `after_seal`: and the audit log up to this block.
     """
 
     after: int = 0
     after_block: int = 0
     posted_after: dt.datetime = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-    newest_seals: int = ALL_SEALS
+    after_seal: int = 0
 
 
 EVERYTHING = Scope()
@@ -35,9 +33,10 @@ _OF_THE_CHECKPOINT = ("after", "after_block", "posted_after")
 class Look:
     """One look of one check, at one moment.
 
-    Every query may use the scope's fields, and `now`, as parameters. `told` is what the check's
-    `ask` was answered. `asked` holds the queries as one can paste them into psql: they ask for
-    everything, whatever the scope, so that a newer checkpoint does not change what they mean.
+    Every query may use the scope's fields, and `now`, as parameters. `asked` holds the queries as
+    one can paste them into psql: they ask for everything, whatever the scope, so that a newer
+    checkpoint does not change what they mean.
+    `since`: from where on they asked, a posting or a block of the audit log; 0 is the beginning.
     """
 
     def __init__(
@@ -49,12 +48,20 @@ class Look:
         with_figures: bool = True,
     ) -> None:
         self.at = at
-        self.told = told
+        self._told = told
         self.figures: dict[str, Any] = {}
         self.asked: list[str] = []
         self.relies_on_checkpoint = False
+        self.since = 0
         self.scope = scope
         self._with_figures = with_figures
+
+    @property
+    def told(self) -> Any:
+        """What the check's `ask` was answered; or the exception that it met is raised."""
+        if isinstance(self._told, Exception):
+            raise self._told
+        return self._told
 
     def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
         """Return every row of a query."""
@@ -69,6 +76,9 @@ class Look:
         others = {"now": self.at, **(given or {})}
         if any(f"%({name})s" in query for name in _OF_THE_CHECKPOINT):
             self.relies_on_checkpoint = True
+            self.since = self.scope.after
+        if "%(after_seal)s" in query:
+            self.since = self.scope.after_seal
         text = textwrap.dedent(query.strip("\n")).rstrip()
         self.asked.append(render(text, asdict(EVERYTHING) | others) + ";")
         return asdict(self.scope) | others

@@ -11,8 +11,8 @@ from ops.reconciliation import is_in_progress
 from . import Row, source
 
 _RESULTS = """
-SELECT latest.number, latest.name, latest.severity, (latest.passed IS FALSE)::int,
-       (latest.passed IS NULL)::int, latest.found,
+SELECT latest.number, latest.name, latest.severity, (latest.found > 0)::int,
+       (latest.passed IS NOT TRUE AND latest.found = 0)::int, latest.found,
        latest.duration_ms / 1000.0, extract(epoch FROM now() - run.finished_at)
   FROM unnest(%(names)s::text[]) AS promise (name)
  CROSS JOIN LATERAL (SELECT * FROM reconciliation_results result
@@ -24,8 +24,8 @@ SELECT latest.number, latest.name, latest.severity, (latest.passed IS FALSE)::in
 
 @source(
     labels=("number", "check", "severity"),
-    reconciliation_check_failed="1 if the check failed when it last ran",
-    reconciliation_check_blind="1 if the check could not look when it last ran",
+    reconciliation_check_failed="1 if the check found something when it last ran",
+    reconciliation_check_blind="1 if the check could not look, or broke down, when it last ran",
     reconciliation_check_findings="How much it found",
     reconciliation_check_duration_seconds="How long it took",
     reconciliation_check_age_seconds="How long ago that was",

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ops', '0003_operator_questions'),
+        ('ops', '0004_what_takes_back_a_finding'),
     ]
 
     operations = [

@@ -51,7 +51,8 @@ class ReconciliationResult(models.Model):
 
     `passed` is empty if it could not look, false if it found something or broke down; `error` says
     why. `found` counts all, `rows` holds the first of them as [subject, problem]. `sql` is what can
-    be pasted into psql: it asks for everything, whatever the run took from the checkpoint.
+    be pasted into psql: it asks for everything, whatever the run took from the checkpoint. `since`:
+    the posting, or the block of the audit log, after which it looked; 0 if it looked at everything.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -65,6 +66,7 @@ class ReconciliationResult(models.Model):
     sql = models.TextField(blank=True)
     rows = models.JSONField(default=list)
     error = models.TextField(blank=True)
+    since = models.BigIntegerField(default=0)
     duration_ms = models.PositiveIntegerField()
 
     class Meta:
@@ -80,7 +82,19 @@ class ReconciliationResult(models.Model):
                 | (Q(passed=None, found=0) & ~Q(error="")),
             ),
         ]
-        indexes = [models.Index(name="reconciliation_result_of", fields=["name", "-run"])]
+        indexes = [
+            models.Index(name="reconciliation_result_of", fields=["name", "-run"]),
+            models.Index(
+                name="reconciliation_result_whole",
+                fields=["name", "-run"],
+                condition=Q(passed=True, since=0),
+            ),
+            models.Index(
+                name="reconciliation_result_failing",
+                fields=["name", "-run"],
+                condition=Q(passed=False) | Q(passed=None),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.number} {self.name}"

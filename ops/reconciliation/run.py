@@ -15,8 +15,10 @@ from django.utils.translation import gettext_lazy as _
 from psycopg.errors import LockNotAvailable
 
 from advertmarket.actors import Actor
+from advertmarket.audit import verify
 from advertmarket.errors import Code, DomainError
 from ops.checks import EVERYTHING, Check, Scope, all_checks
+from ops.checks.audit_log import the_audit_log_is_unbroken
 from ops.checks.query import rows
 from ops.models import Checkpoint, ReconciliationResult, ReconciliationRun
 
@@ -28,8 +30,8 @@ logger = logging.getLogger(__name__)
 Kind = ReconciliationRun.Kind
 
 _ONE_RUN_LOCK = 0x7265636F6E
-_NEWEST_SEALS = 5
-"""How many blocks of the audit log an incremental run looks at."""
+_SEALS_AGAIN = 5
+"""How many of the blocks that the last run proved are looked at once more: a minute's, nearly."""
 
 _IN_PROGRESS = """
 SELECT EXISTS (
@@ -119,7 +121,16 @@ def _scope(kind: ReconciliationRun.Kind, since: Checkpoint | None) -> Scope:
     if kind == Kind.FULL:
         return EVERYTHING
     begins = checkpoint.scope_since(since) if since else EVERYTHING
-    return replace(begins, newest_seals=_NEWEST_SEALS)
+    return replace(begins, after_seal=max(0, _proved_seals() - _SEALS_AGAIN))
+
+
+def _proved_seals() -> int:
+    """The last block of the audit log that a run has proved, and that there still is; or 0."""
+    passed = ReconciliationResult.objects.filter(
+        name=the_audit_log_is_unbroken.__name__, passed=True
+    )
+    proved, last = passed.order_by("-run_id").first(), verify.last_seal()
+    return min(proved.figures.get("blocks", 0), last.number) if proved and last else 0
 
 
 def _verdict(outcomes: Sequence[Outcome]) -> bool | None:

@@ -21,7 +21,11 @@ class APause(Payload):
     pause: Number
 
     def needs_second(self) -> bool:
-        """Whether the platform paused by itself: then something was wrong with the money."""
+        """Whether the platform paused by itself: then something was wrong with the money.
+
+        A pause that is being committed counts, and from here on none is changed but by us.
+        """
+        pause.hold()
         return pause.takes_two()
 
 

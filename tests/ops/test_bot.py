@@ -249,6 +249,18 @@ def test_what_is_not_paused_is_not_resumed(olga: BotChat) -> None:
     assert texts(olga.write("/resume mended")) == ["Payouts are not paused."]
 
 
+def test_what_was_lifted_by_hand_stays_lifted_when_the_bot_is_asked(olga: BotChat) -> None:
+    olga.write("/pause a leak")
+    redis_state().delete(pause.PAUSE_KEY)
+
+    assert texts(olga.write("/resume mended")) == ["Payouts are not paused."]
+    for _ in range(2):
+        pause.watch_pause(timezone.now())
+
+    assert pause.pause_reason() == ""
+    assert [change.paused for change in PauseChange.objects.order_by("pk")] == [True, False]
+
+
 def test_the_platform_s_own_pause_asks_a_second_operator(olga: BotChat) -> None:
     with transaction.atomic():
         pause.pause(actor=Actor.system("watch"), reason="check 15", at=timezone.now())

@@ -431,6 +431,33 @@ def test_the_platform_s_own_pause_takes_two(confirmed: None) -> None:
     assert not pause.takes_two()
 
 
+def test_a_pause_of_the_platform_that_is_being_committed_takes_two(confirmed: None) -> None:
+    """Whoever guesses its number cannot lift it alone."""
+    olga = Actor.operator(hire("olga", "operate_money"))
+    stop()
+    guessed = PauseChange.objects.get().pk + 1
+
+    def ask_for_its_end() -> None:
+        with transaction.atomic():
+            requests.ask(
+                name="payouts.resume",
+                payload={"pause": guessed},
+                reason="mended",
+                actor=olga,
+                at=AT,
+            )
+
+    asking = Meanwhile(ask_for_its_end)
+    with transaction.atomic():
+        pause.pause(actor=Actor.system("watch"), reason="check 15", at=AT)
+        asking()
+    asking.result()
+
+    assert PauseChange.objects.latest("pk").pk == guessed
+    assert pause.pause_reason() == "system:pause_payouts is set"
+    assert OperatorRequest.objects.get().state == OperatorRequest.State.PENDING
+
+
 # --- what is done in Redis by hand ----------------------------------------------------------------
 
 
@@ -465,6 +492,40 @@ def test_deleting_the_flag_by_hand_resumes_at_once(confirmed: None) -> None:
     assert changes()[1:] == [
         (False, True, "system:pause-watch", "system:pause_payouts was deleted in Redis")
     ]
+
+
+def test_a_change_by_hand_whose_note_is_rolled_back_is_noted_the_next_time(confirmed: None) -> None:
+    redis_state().set(pause.PAUSE_KEY, "1")
+    with transaction.atomic():
+        pause.watch_pause(AT)
+        transaction.set_rollback(True)
+    assert not redis_state().exists(pause.HEARD_KEY)
+    assert pause.pause_reason() == "system:pause_payouts is set"
+
+    pause.watch_pause(AT)
+
+    assert [(paused, outside) for paused, outside, *_ in changes()] == [(True, True)]
+    assert pause.pause_reason() == "system:pause_payouts is set"
+
+
+def test_a_pause_by_hand_of_which_redis_did_not_hear_holds_after_its_flag(
+    confirmed: None, settings: Settings
+) -> None:
+    """In doubt paused: one more DEL resumes, once Redis has heard of it."""
+    redis_state().set(pause.PAUSE_KEY, "1")
+    here = settings.REDIS_STATE_URL
+    with transaction.atomic():
+        pause.watch_pause(AT)
+        state_at(settings, f"redis://{LOOPBACK}:{free_port()}/0")
+    state_at(settings, here)
+    redis_state().delete(pause.PAUSE_KEY)
+    assert pause.pause_reason() == "system:pause_payouts is about to be set"
+
+    pause.watch_pause(AT)
+    assert redis_state().get(pause.PAUSE_KEY) == "1"
+    redis_state().delete(pause.PAUSE_KEY)
+
+    assert pause.pause_reason() == ""
 
 
 def test_a_flag_set_over_ours_is_another_pause(confirmed: None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from django.utils import timezone
 
-from ops.checks import Severity
+from ops.checks import Severity, all_checks
 from ops.checks.query import rows
 from ops.incidents.causes import Cause, list_of, moment, page_of
 from ops.reconciliation import is_in_progress
@@ -26,19 +26,31 @@ FULL_LATE_AFTER = dt.timedelta(hours=26)
 _KINDS = {Severity.CRITICAL: "check_critical", Severity.HIGH: "check_high"}
 """MEDIUM ones show in the console."""
 
-_SAID = """
-SELECT DISTINCT ON (result.number, result.name) result.number, result.name, result.severity,
-       result.passed, result.found,
-       result.rows #>> '{0,0}' || ': ' || (result.rows #>> '{0,1}'),
-       result.error, run.finished_at, run.id
-  FROM reconciliation_results result JOIN reconciliation_runs run ON run.id = result.run_id
- WHERE result.passed IS DISTINCT FROM true
-   AND run.id IN ((SELECT max(id) FROM reconciliation_runs WHERE error = ''),
-                  (SELECT max(id) FROM reconciliation_runs WHERE error = '' AND kind = 'FULL'))
- ORDER BY result.number, result.name, result.passed NULLS LAST, run.id DESC
+_STANDING = """
+SELECT said.number, said.name, said.severity, said.found,
+       said.rows #>> '{0,0}' || ': ' || (said.rows #>> '{0,1}'),
+       said.error, run.finished_at, run.id
+  FROM unnest(%(names)s::text[]) AS promise (name)
+ CROSS JOIN LATERAL (
+     SELECT max(run_id) AS run_id FROM reconciliation_results
+      WHERE name = promise.name AND passed AND since = 0) AS whole
+ CROSS JOIN LATERAL (
+     SELECT * FROM (
+         SELECT DISTINCT ON (found > 0, since) * FROM reconciliation_results
+          WHERE name = promise.name AND (NOT passed OR passed IS NULL)
+            AND run_id > coalesce(whole.run_id, 0)
+          ORDER BY found > 0, since, run_id DESC) AS failing
+      WHERE NOT EXISTS (
+          SELECT FROM reconciliation_results later
+           WHERE later.name = failing.name AND later.passed
+             AND later.run_id > failing.run_id AND later.since <= failing.since)
+      ORDER BY found > 0 DESC, run_id DESC LIMIT 1) AS said
+  JOIN reconciliation_runs run ON run.id = said.run_id
+ ORDER BY said.number, said.name
 """
-"""What the last run found, and the last full one: that looks behind the checkpoint, where an
-incremental one does not, so that only another full one takes back what it found."""
+"""What each check said last, if no later run took it back: one in which that same check passed and
+looked as far. So what a full run found behind the checkpoint only a full run takes back, and what
+the chain said only a run that asks the chain. What was found counts before what could not look."""
 
 _SUBJECTS = """
 SELECT finding ->> 0
@@ -47,11 +59,22 @@ SELECT finding ->> 0
 """
 
 _RUNS = """
+WITH whole AS (
+    SELECT run.id, run.finished_at
+      FROM reconciliation_results result JOIN reconciliation_runs run ON run.id = result.run_id
+     WHERE result.name = ANY(%(full_only)s::text[])
+     ORDER BY run.id DESC LIMIT 1)
 SELECT (SELECT finished_at FROM reconciliation_runs ORDER BY id DESC LIMIT 1),
-       (SELECT error FROM reconciliation_runs ORDER BY id DESC LIMIT 1),
+       coalesce(
+           nullif((SELECT error FROM reconciliation_runs ORDER BY id DESC LIMIT 1), ''),
+           (SELECT error FROM reconciliation_runs
+             WHERE kind = 'FULL' AND error <> '' AND id > coalesce((SELECT id FROM whole), 0)
+             ORDER BY id DESC LIMIT 1)),
        (SELECT min(started_at) FROM reconciliation_runs),
-       (SELECT max(finished_at) FROM reconciliation_runs WHERE kind = 'FULL')
+       (SELECT finished_at FROM whole)
 """
+"""A full run is one in which the checks that are for full runs alone had their say. One that broke
+off is made good by another full one, any other by whatever run comes next."""
 
 _UNSEALED = """
 SELECT count(*), min(at) FROM audit_log
@@ -61,15 +84,19 @@ SELECT count(*), min(at) FROM audit_log
 
 @detector()
 def books_are_right() -> Iterator[Cause]:
-    """A check of the books fails, or could not look."""
-    for number, name, severity, passed, found, finding, error, at, run in rows(_SAID):
+    """A check of the books found something; or could not look or broke down, which proves nothing.
+
+    So payouts pause for what was found, and not for a query that took too long.
+    """
+    names = [check.name for check in all_checks(full=True)]
+    for number, name, severity, found, finding, error, at, run in rows(_STANDING, {"names": names}):
         page = page_of("ops_reconciliationrun", run)
         kind = _KINDS.get(Severity(severity))
-        if passed is None:
+        if not found:
             facts = {"error": f"check {number}: {error}"}
             yield Cause("reconciliation_broken", key=name, facts=facts, since=at, page=page)
         elif kind is not None:
-            facts = {"number": number, "check": name, "found": found, "finding": finding or error}
+            facts = {"number": number, "check": name, "found": found, "finding": finding}
             subjects = [subject for (subject,) in rows(_SUBJECTS, {"run": run, "name": name})]
             yield Cause(
                 kind,
@@ -84,7 +111,7 @@ def books_are_right() -> Iterator[Cause]:
 
 @detector(every_s=10)
 def reconciliation_runs() -> Iterator[Cause]:
-    """No run has ended for minutes, no full one for a day, or the last one broke off.
+    """No run has ended for minutes, no full one for a day, or one broke off.
 
     While one goes on, the others wait for it by right, and it may take half an hour.
     """
@@ -92,7 +119,8 @@ def reconciliation_runs() -> Iterator[Cause]:
     is_busy = is_in_progress()  # asked first: a run that ends in between has its report
     now = timezone.now()
     late_after = BUSY_FOR if is_busy else LATE_AFTER
-    for finished_at, error, first_at, full_at in rows(_RUNS):
+    full_only = [check.name for check in all_checks(full=True) if check.full_only]
+    for finished_at, error, first_at, full_at in rows(_RUNS, {"full_only": full_only}):
         if finished_at is None or now - finished_at > late_after:
             minutes = late_after // dt.timedelta(minutes=1)
             facts = {"minutes": minutes, "finished_at": moment(finished_at)}

@@ -2,7 +2,8 @@
 
 Who paused, when and why stands in PostgreSQL. A pause holds from its commit on, and the flag
 follows; a resume counts once the flag is gone, after its commit. So whoever dies in between leaves
-payouts paused. What was changed in Redis by hand is noticed by `watch_pause` and written down.
+payouts paused. What was changed in Redis by hand is noticed by `watch_pause` and written down;
+Redis hears of that after the commit, too, so that it never knows of a change that there is not.
 """
 
 from __future__ import annotations
@@ -95,6 +96,12 @@ class PausedAnew(DomainError):
 
 
 @requires_transaction
+def hold() -> None:
+    """Wait for the others who change the pause; nobody but us does until the transaction ends."""
+    hold_name(_NAME)
+
+
+@requires_transaction
 def pause(*, actor: Actor, reason: str, at: dt.datetime) -> None:
     """Stop every broadcast of money from the commit on, whether or not Redis can be reached.
 
@@ -102,7 +109,7 @@ def pause(*, actor: Actor, reason: str, at: dt.datetime) -> None:
         ReasonMissing: nobody would know why.
     """
     why = stated(reason)
-    hold_name(_NAME)
+    hold()
     try:
         _note_outside(look(), at)
     except UNREADABLE as away:
@@ -133,7 +140,7 @@ def resume(
             (if it never arrives, `watch_pause` says so after 10 s, and one may ask again).
     """
     why = stated(reason)
-    hold_name(_NAME)
+    hold()
     try:
         found, flag = look(), what_flag_says()
         last = _note_outside(found, at, patience=_ON_ITS_WAY)
@@ -152,11 +159,12 @@ def resume(
 def watch_pause(at: dt.datetime) -> None:
     """Write down what was changed in Redis by hand, and tell Redis of a pause it has not heard of.
 
-    Called every few seconds. With Redis away it does nothing: payouts are paused.
+    Called every few seconds; what a caller rolls back is found the next time. With Redis away it
+    does nothing: payouts are paused.
     """
     try:
         with transaction.atomic():
-            hold_name(_NAME)
+            hold()
             found, last = look(), last_change()
             if last is not None and is_unheard_pause(last, found):
                 _set_flag(last)
@@ -223,7 +231,7 @@ def _delete_flag(change: PauseChange, flag: str) -> None:
         logger.warning("%s was set anew while payouts were being resumed: it stays", PAUSE_KEY)
 
 
-def _after_commit(tell_redis: Callable[[], None]) -> None:
+def _after_commit(tell_redis: Callable[[], object]) -> None:
     def tell() -> None:
         try:
             tell_redis()
@@ -258,7 +266,7 @@ def _note_outside(
 
 def _note(reason: str, at: dt.datetime, *, paused: bool, flag: str = "") -> PauseChange:
     change = _keep(WATCHER, reason, at, paused=paused, flag=flag, outside=True)
-    redis_state().set(HEARD_KEY, mark(change))
+    _after_commit(lambda: redis_state().set(HEARD_KEY, mark(change)))
     return change
 
 

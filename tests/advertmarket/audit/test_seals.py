@@ -125,13 +125,28 @@ def test_without_waiting_it_would_be_flagged(monkeypatch: pytest.MonkeyPatch) ->
     assert found() == [f"entry {late.id} was slipped in"]
 
 
-def test_without_redis_the_log_is_sealed_all_the_same(settings: Settings) -> None:
+def test_while_redis_is_away_nothing_is_sealed(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = settings.REDIS_STATE_URL
+    record("an entry")
     state_at(settings, NOWHERE)
 
-    sealed(1)
+    assert sealer.seal(at=AT) == 0
+    assert "the audit log is sealed next time: Redis is away" in caplog.text
+    assert not AuditSeal.objects.exists()
 
+    state_at(settings, here)
+    assert sealer.seal(at=AT) == 1
+
+
+def test_that_redis_is_away_is_not_that_it_remembers_nothing(settings: Settings) -> None:
     assert witness.remembered() is None
-    assert AuditSeal.objects.count() == 1
+
+    state_at(settings, NOWHERE)
+
+    with pytest.raises(witness.WitnessAway):
+        witness.remembered()
 
 
 def test_the_database_refuses_to_change_a_seal() -> None:
@@ -237,7 +252,7 @@ def test_another_session_s_settings_change_no_entry_s_digest() -> None:
 
     with connection.cursor() as cursor:
         cursor.execute("SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'")
-        cursor.execute(blocks.CHANGED_ENTRIES, {"newest_seals": 1})
+        cursor.execute(blocks.CHANGED_ENTRIES, {"after_seal": 0})
 
         assert cursor.fetchall() == []
 
@@ -369,6 +384,20 @@ def test_nothing_is_built_where_the_end_was_cut_off() -> None:
     assert witness.remembered() == remembered
 
 
+def test_what_redis_remembers_of_a_cut_end_outlives_a_blink(settings: Settings) -> None:
+    here = settings.REDIS_STATE_URL
+    sealed(2, 2)
+    tamper("DELETE FROM audit_seals WHERE number = 2")
+    tamper("DELETE FROM audit_log WHERE id > (SELECT max(last_id) FROM audit_seals)")
+    record("after the theft")
+    state_at(settings, NOWHERE)
+    assert sealer.seal(at=AT) == 0
+    state_at(settings, here)
+
+    assert refuses() == "audit seal 2 is not the one that Redis remembers"
+    assert found() == ["block 2 is not the one that Redis remembers, or is gone"]
+
+
 def test_the_task_says_so_and_goes_on_with_its_life(caplog: pytest.LogCaptureFixture) -> None:
     sealed(1)
     tamper("UPDATE audit_seals SET mac = ''")
@@ -428,3 +457,18 @@ def test_the_command_names_what_is_broken(capsys: pytest.CaptureFixture[str]) ->
     assert ended.value.code == 1
     assert capsys.readouterr().out.splitlines()[0] == f"BROKEN  entry {second} is gone"
     assert first < second
+
+
+def test_the_command_proves_nothing_while_redis_is_away(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sealed(1)
+    state_at(settings, NOWHERE)
+
+    with pytest.raises(SystemExit) as ended:
+        call_command("verify_audit")
+
+    assert ended.value.code == 1
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "Redis is away: who knows where the audit log ended"
+    )

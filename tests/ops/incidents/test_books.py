@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from django.utils import timezone
 
 from advertmarket.audit import sealer
 from advertmarket.audit import services as audit
+from ops import questions
+from ops.checks import Check, Finding, Look, Severity
 from ops.models import ReconciliationResult, ReconciliationRun
 from ops.reconciliation import run as reconciliation
 from tests.database import Clone
@@ -22,7 +25,10 @@ INCREMENTAL, FULL = ReconciliationRun.Kind.INCREMENTAL, ReconciliationRun.Kind.F
 RESERVES = {"number": 15, "name": "wallets_hold_what_the_books_say", "severity": "CRITICAL"}
 FEES = {"number": 7, "name": "fees_are_what_the_chain_took", "severity": "HIGH"}
 SWEEPS = {"number": 12, "name": "commission_is_swept_in_a_week", "severity": "MEDIUM"}
+ESCROWS = {"number": 3, "name": "escrows_hold_what_they_say", "severity": "HIGH"}
+CHAIN = {"number": 15, "name": "wallets_hold_the_same_on_chain", "severity": "CRITICAL"}
 FOUND = {"passed": False, "found": 2, "rows": [["wallet 7", "chain 5, books 4"], ["x", "y"]]}
+BROKE_DOWN = {"passed": False, "error": "broke down: KeyError"}
 NOT_ASKED = {"passed": None, "error": "TON Center does not answer"}
 
 
@@ -31,8 +37,12 @@ def run(
     *failing: dict[str, Any],
     ago: dt.timedelta = dt.timedelta(0),
     error: str = "",
+    ask_chain: bool = True,
 ) -> ReconciliationRun:
-    """A stored report: checks 15, 7 and 12 passed, unless `failing` has another word on one."""
+    """A stored report: each check of it passed, unless `failing` has another word on one.
+
+    An incremental one takes from the checkpoint what 15 and 7 look at, and asks no chain.
+    """
     at = timezone.now() - ago
     stored = ReconciliationRun.objects.create(
         kind=kind,
@@ -43,8 +53,11 @@ def run(
         error=error,
     )
     said = {one["name"]: one for one in failing}
-    for check in (RESERVES, FEES, SWEEPS) if not error else ():
-        words = {"passed": True, "duration_ms": 1, **check, **said.get(str(check["name"]), {})}
+    checks = [RESERVES, FEES, SWEEPS, ESCROWS, *([CHAIN] if kind == FULL and ask_chain else [])]
+    for check in checks if not error else ():
+        since = 12 if kind == INCREMENTAL and check in (RESERVES, FEES) else 0
+        words: dict[str, Any] = {"passed": True, "duration_ms": 1, "since": since}
+        words |= check | said.get(str(check["name"]), {})
         ReconciliationResult.objects.create(run=stored, **words)
     return stored
 
@@ -85,11 +98,45 @@ def test_a_high_check_pauses_nothing_and_a_medium_one_wakes_nobody() -> None:
 
 
 @pytest.mark.django_db
-def test_a_check_that_broke_down_has_not_passed() -> None:
-    run(INCREMENTAL, RESERVES | {"passed": False, "error": "broke down: KeyError"})
+def test_a_check_that_broke_down_has_not_passed_and_pauses_nothing_however_often() -> None:
+    for _ in range(2):
+        run(INCREMENTAL, RESERVES | BROKE_DOWN)
 
+        [cause] = seen("books_are_right")
+        assert (cause.kind.name, cause.kind.pauses) == ("reconciliation_broken", False)
+        assert cause.facts == {"error": "check 15: broke down: KeyError"}
+
+
+@pytest.mark.django_db
+def test_what_a_check_found_before_it_broke_down_is_a_finding() -> None:
+    run(INCREMENTAL, RESERVES | BROKE_DOWN | FOUND)
+
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_what_the_books_say"]
+
+
+@pytest.mark.django_db
+def test_a_check_that_breaks_down_takes_nothing_back() -> None:
+    run(INCREMENTAL, RESERVES | FOUND)
+    run(INCREMENTAL, RESERVES | BROKE_DOWN)
+
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_what_the_books_say"]
+
+
+def test_a_query_that_runs_into_a_timeout_pauses_no_payouts(
+    committed_db: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def debits_equal_credits(look: Look) -> Iterator[Finding]:
+        look.rows("SET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(1)")
+        yield from ()
+
+    check = Check(1, Severity.CRITICAL, debits_equal_credits)
+    monkeypatch.setattr(reconciliation, "all_checks", lambda *, full: [check])
+
+    report = reconciliation.reconcile(INCREMENTAL, asked_by=ACTOR)
+
+    assert report.results.get().error.startswith("broke down: OperationalError")
     [cause] = seen("books_are_right")
-    assert (cause.kind.name, cause.facts["finding"]) == ("check_critical", "broke down: KeyError")
+    assert (cause.id, cause.kind.pauses) == ("reconciliation_broken:debits_equal_credits", False)
 
 
 @pytest.mark.django_db
@@ -121,6 +168,47 @@ def test_what_a_full_run_found_only_a_full_run_takes_back() -> None:
 
 
 @pytest.mark.django_db
+def test_what_a_full_run_found_is_over_once_a_run_looks_as_far_and_passes() -> None:
+    """Check 3 takes nothing from the checkpoint: each minute's look is a whole one."""
+    run(FULL, ESCROWS | FOUND)
+    assert names(seen("books_are_right")) == ["check_high:escrows_hold_what_they_say"]
+
+    run()
+    assert seen("books_are_right") == []
+
+
+@pytest.mark.django_db
+def test_a_pass_from_a_later_beginning_takes_nothing_back() -> None:
+    run(INCREMENTAL, RESERVES | FOUND | {"since": 5})
+    run()
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_what_the_books_say"]
+
+    run(INCREMENTAL, RESERVES | {"since": 5})
+    assert seen("books_are_right") == []
+
+
+@pytest.mark.django_db
+def test_what_the_chain_said_only_a_run_that_asks_it_takes_back() -> None:
+    run(FULL, CHAIN | FOUND)
+    run(FULL, ask_chain=False)
+    run()
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_the_same_on_chain"]
+
+    run(FULL)
+    assert seen("books_are_right") == []
+
+
+def test_reconcile_in_the_bot_takes_back_nothing_that_the_chain_said(committed_db: Clone) -> None:
+    run(FULL, CHAIN | FOUND)
+
+    questions._reconciliation(1)
+
+    assert ReconciliationRun.objects.latest("id").passed
+
+    assert names(seen("books_are_right")) == ["check_critical:wallets_hold_the_same_on_chain"]
+
+
+@pytest.mark.django_db
 def test_what_both_found_is_one_cause() -> None:
     run(FULL, RESERVES | NOT_ASKED)
     run(INCREMENTAL, RESERVES | FOUND)
@@ -136,6 +224,32 @@ def test_a_run_that_broke_off_takes_nothing_back() -> None:
     assert names(seen("books_are_right")) == ["check_critical:wallets_hold_what_the_books_say"]
     [cause] = [one for one in seen("reconciliation_runs") if "broken" in one.id]
     assert cause.facts == {"error": "OperationalError: no room"}
+
+
+@pytest.mark.django_db
+def test_a_full_run_that_broke_off_is_made_good_by_another_full_one() -> None:
+    run(FULL, error="OperationalError: no room")
+    run()
+    run(FULL, ask_chain=False)
+
+    [cause] = [one for one in seen("reconciliation_runs") if "broken" in one.id]
+    assert cause.facts == {"error": "OperationalError: no room"}
+
+    run(FULL)
+    assert seen("reconciliation_runs") == []
+
+
+@pytest.mark.django_db
+def test_a_full_run_that_breaks_off_every_night_is_late() -> None:
+    run(FULL, ago=dt.timedelta(days=9))
+    for days in range(8):
+        run(FULL, ago=dt.timedelta(days=days, hours=1), error="OperationalError: no room")
+    run()
+
+    assert names(seen("reconciliation_runs")) == [
+        "reconciliation_broken",
+        "full_reconciliation_late",
+    ]
 
 
 @pytest.mark.django_db
@@ -177,6 +291,9 @@ def test_full_reconciliation_that_does_not_run() -> None:
     ReconciliationRun.objects.all().delete()
     run(ago=dt.timedelta(hours=27))
     run()
+    assert names(seen("reconciliation_runs")) == ["full_reconciliation_late"]
+
+    run(FULL, ask_chain=False)
     assert names(seen("reconciliation_runs")) == ["full_reconciliation_late"]
 
     run(FULL)

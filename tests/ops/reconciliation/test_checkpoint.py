@@ -14,13 +14,17 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from advertmarket.actors import Actor
+from advertmarket.audit import sealer
 from ops.models import Checkpoint, CheckpointSum, ReconciliationRun
 from ops.reconciliation import checkpoint, reconcile
 from payments.books import ledger
 from payments.books.chart import NETWORK_FEES, PLATFORM_TREASURY, Account, PerDeal
 from payments.books.ledger import Line
 from payments.models import AccountBalance, Journal, Posting
+from tests.advertmarket.audit import test_seals as audit_log
+from tests.ops.incidents.seeing import names, seen
 from tests.payments.threads import unfinished
+from tests.redis_elsewhere import state_at
 
 from .past import LEFT_NANO, SWEPT_NANO, live
 
@@ -122,6 +126,17 @@ def test_the_next_run_begins_there_and_seals_on() -> None:
     assert figures["postings"] == 12
     assert sealed_up_to() == newest_posting() == first + 12
     assert look(FULL).passed
+
+
+def test_a_report_says_after_which_posting_each_check_looked() -> None:
+    live(1)
+    look()
+    first = sealed_up_to()
+
+    since = dict(look().results.exclude(since=0).values_list("number", "since"))
+
+    assert since == dict.fromkeys((1, 2, 4, 5, 7, 11, 14, 15), first)
+    assert not look(FULL).results.exclude(since=0).exists()
 
 
 def test_where_nothing_was_posted_nothing_is_sealed() -> None:
@@ -259,3 +274,85 @@ def test_under_a_new_key_everything_is_looked_at_once(settings: Settings) -> Non
     runs = [look(), look()]
 
     assert [(run.passed, run.since_posting) for run in runs] == [(True, 0), (True, 12)]
+
+
+# --- the audit log --------------------------------------------------------------------------------
+
+TAMPERED = ["check_critical:the_audit_log_is_unbroken"]
+
+
+def seal_more(blocks: int) -> None:
+    """The log goes on: a block every 10 s."""
+    for number in range(blocks):
+        audit_log.record(f"later {number}")
+        assert sealer.seal(at=timezone.now()) == 1
+
+
+def edit(entry: int, reason: str) -> None:
+    audit_log.tamper("UPDATE audit_log SET reason = %s WHERE id = %s", reason, entry)
+
+
+def test_what_was_found_in_the_audit_log_is_looked_at_until_it_is_mended() -> None:
+    entries = audit_log.sealed(2, 2)
+    assert look().passed
+    edit(entries[2], "nothing")
+    for _ in range(2):
+        look()
+        assert names(seen("books_are_right")) == TAMPERED
+        seal_more(6)
+
+    edit(entries[2], "2.0")
+    assert look().passed
+
+    assert names(seen("books_are_right")) == []
+
+
+def test_an_edit_is_found_in_the_minute_however_many_blocks_are_sealed_in_it() -> None:
+    entries = audit_log.sealed(2, 2)
+    assert look().passed
+    seal_more(1)
+    edit(entries[3], "nothing")
+    seal_more(5)
+
+    look()
+
+    assert names(seen("books_are_right")) == TAMPERED
+
+
+def test_an_incremental_run_begins_a_few_blocks_before_the_last_one_that_was_proved() -> None:
+    seal_more(7)
+    assert look().passed
+    seal_more(4)
+
+    assert [look().results.get(number=16).since for _ in range(2)] == [2, 6]
+
+
+def test_a_pass_over_newer_blocks_takes_back_nothing_that_a_full_run_found() -> None:
+    [entry] = audit_log.sealed(1)
+    seal_more(6)
+    assert look().passed
+    edit(entry, "nothing")
+    assert found_by(INCREMENTAL) == {}
+    look(FULL)
+    assert look().passed
+
+    assert names(seen("books_are_right")) == TAMPERED
+
+
+def test_without_redis_nobody_knows_the_log_s_end_and_the_rest_is_looked_at(
+    settings: Settings,
+) -> None:
+    entries = audit_log.sealed(2, 2)
+    here = settings.REDIS_STATE_URL
+    state_at(settings, audit_log.NOWHERE)
+    look()
+    assert names(seen("books_are_right")) == ["reconciliation_broken:the_audit_log_is_unbroken"]
+
+    edit(entries[0], "nothing")
+    look()
+    assert names(seen("books_are_right")) == TAMPERED
+
+    edit(entries[0], "1.0")
+    state_at(settings, here)
+    assert look().passed
+    assert names(seen("books_are_right")) == []
