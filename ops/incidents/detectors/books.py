@@ -40,10 +40,10 @@ SELECT said.number, said.name, said.severity, said.found,
           WHERE name = promise.name AND (NOT passed OR passed IS NULL)
             AND run_id > coalesce(whole.run_id, 0)
           ORDER BY found > 0, since, run_id DESC) AS failing
-      WHERE NOT EXISTS (
-          SELECT FROM reconciliation_results later
+      WHERE coalesce(failing.since < (
+          SELECT min(later.since) FROM reconciliation_results later
            WHERE later.name = failing.name AND later.passed
-             AND later.run_id > failing.run_id AND later.since <= failing.since)
+             AND later.run_id > failing.run_id), true)
       ORDER BY found > 0 DESC, run_id DESC LIMIT 1) AS said
   JOIN reconciliation_runs run ON run.id = said.run_id
  ORDER BY said.number, said.name
