@@ -25,7 +25,7 @@ def may_act_on_money(user_id: int) -> bool:
 
 
 def operator_of(update: Incoming) -> OperatorView:
-    """Return who wrote or pressed, behind the one above."""
+    """Return who wrote or pressed, behind `may_act_on_money`."""
     assert update.user is not None  # a command or a press always comes from someone
     operator = operator_of_chat(update.user.id)
     assert operator is not None  # by `only`

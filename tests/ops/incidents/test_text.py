@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,27 @@ def test_what_people_and_machines_wrote_is_escaped_for_telegram(
 
     assert html.startswith("<b>P3 · cg-x: 2 dead letters in the last 24 hours</b>\n\n")
     assert "The last: &lt;b&gt; &amp; co\n" in html
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("language", "headline", "line"),
+    [
+        ("en", "P0 · more · Check 15 of ", "More was found than people were told of before."),
+        ("ru", "P0 · больше · Не сходится ", "Найдено больше, чем людям сообщали раньше."),
+    ],
+)
+def test_another_finding_says_that_there_is_more(
+    at_night: Clock, trouble: Trouble, language: str, headline: str, line: str
+) -> None:
+    make_vera()
+    trouble.seen(BROKEN)
+    trouble.seen(replace(BROKEN, subjects=["wallet 8"]))
+
+    wording = said(language, at_night, reason="MORE")
+
+    assert wording.headline.startswith(headline)
+    assert line in wording.lines
 
 
 @pytest.mark.django_db
