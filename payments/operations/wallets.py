@@ -20,6 +20,7 @@ from payments.chain import adoption
 from payments.models import Journal, Posting, Settlement, TonTransaction, Wallet
 from payments.sending import settlements
 from payments.sending.receipts import receipt_of
+from payments.thresholds import DUST_NANO
 from payments.ton import client
 from payments.ton.schema import ChainTransaction, WalletState
 from payments.wallets import TREASURY, reference_of, refuse_own
@@ -55,6 +56,13 @@ class TreasuryIsClaimed(DomainError):
 
     code: ClassVar[Code] = Code.VALIDATION_FAILED
     message = _("What came to the treasury unasked can only be claimed (treasury.claim).")
+
+
+class TooLittleToSendBack(DomainError):
+    """A wallet with next to nothing cannot even be asked what its transfer would cost."""
+
+    code: ClassVar[Code] = Code.VALIDATION_FAILED
+    message = _("Less than {least} nanoTON is not worth the fee of sending it back.")
 
 
 class TakenSince(DomainError):
@@ -115,10 +123,13 @@ class AReturn(ToSomebody, AWallet):
 
         Raises:
             TreasuryIsClaimed: it is the treasury.
+            TooLittleToSendBack: its fee would be as much.
             OwnAddress: it is one of our wallets.
         """
         if self.subwallet == TREASURY:
             raise TreasuryIsClaimed
+        if self.nano < DUST_NANO:
+            raise TooLittleToSendBack(least=DUST_NANO)
         refuse_own(self.address)
 
 

@@ -19,7 +19,13 @@ from payments.models import Journal, OperatorRequest, Settlement, TonTransaction
 from payments.operations import wallets
 from payments.operations.books import NotReversible
 from payments.operations.requests import RequestNotOpen
-from payments.operations.wallets import ReturnUnderWay, TakenSince, TreasuryIsClaimed
+from payments.operations.wallets import (
+    ReturnUnderWay,
+    TakenSince,
+    TooLittleToSendBack,
+    TreasuryIsClaimed,
+)
+from payments.thresholds import DUST_NANO
 from payments.wallets import NoSuchWallet, OwnAddress
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.operators import hire
@@ -213,7 +219,7 @@ def test_one_operator_sends_nothing(desk: Desk, bank: Bank, sender: PersonsWalle
     wallet = unused(bank)
 
     with nothing_changes(but=ASKED):
-        request = desk.ask("wallet.send_back", **back(wallet, sender.raw_address, 1))
+        request = desk.ask("wallet.send_back", **back(wallet, sender.raw_address, DUST_NANO))
 
     assert request.state == OperatorRequest.State.PENDING
 
@@ -256,6 +262,12 @@ def test_what_came_to_the_treasury_is_only_claimed(
 
     with nothing_changes(), pytest.raises(TreasuryIsClaimed):
         desk.ask("wallet.send_back", **back(treasury(), sender.raw_address, TON))
+
+
+def test_dust_is_not_sent_back(desk: Desk, bank: Bank, sender: PersonsWallet) -> None:
+    """A wallet that has next to nothing refuses even to be asked about a fee."""
+    with nothing_changes(), pytest.raises(TooLittleToSendBack, match="10000000 nanoTON"):
+        desk.ask("wallet.send_back", **back(unused(bank), sender.raw_address, DUST_NANO - 1))
 
 
 def test_nothing_is_sent_back_to_ourselves(desk: Desk, bank: Bank) -> None:

@@ -266,7 +266,7 @@ def is_not_worth_the_fee(life: Life) -> UUID:
 
 @scenario("execute", owner_receives=())
 def is_not_worth_sending_back(life: Life) -> UUID:
-    return return_due(life.bank, 2_000_000)
+    return return_due(life.bank, DUST_NANO)
 
 
 @scenario("execute", owner_receives=(), given_back=(PRICE_NANO,))
