@@ -11,6 +11,7 @@ from accounts.models import Pii
 from advertmarket.state import redis_state
 from payments import wallets
 from payments.models import Settlement, Wallet
+from payments.thresholds import DUST_NANO
 from payments.ton import wallet as ton_wallet
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.environment import VARIABLES
