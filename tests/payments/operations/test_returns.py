@@ -266,8 +266,10 @@ def test_what_came_to_the_treasury_is_only_claimed(
 
 def test_dust_is_not_sent_back(desk: Desk, bank: Bank, sender: PersonsWallet) -> None:
     """A wallet that has next to nothing refuses even to be asked about a fee."""
+    dust = back(unused(bank), sender.raw_address, DUST_NANO - 1)
+
     with nothing_changes(), pytest.raises(TooLittleToSendBack, match="10000000"):
-        desk.ask("wallet.send_back", **back(unused(bank), sender.raw_address, DUST_NANO - 1))
+        desk.ask("wallet.send_back", **dust)
 
 
 def test_nothing_is_sent_back_to_ourselves(desk: Desk, bank: Bank) -> None:
