@@ -14,7 +14,7 @@ from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.reasons import stated
 
-from .checks.query import rows
+from .query import rows
 
 _BACKENDS = """
 SELECT pid, application_name, coalesce(state, ''),

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import NamedTuple
 from uuid import UUID
 
-from .checks.query import rows
+from .query import rows
 
 STUCK_AFTER = dt.timedelta(hours=1)
 """By the runbook's table of financial incidents."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .query import record, render, rows
+from ops.query import record, render, rows
 
 
 @dataclass(frozen=True)

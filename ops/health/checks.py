@@ -24,7 +24,7 @@ from advertmarket.messaging import heartbeat, kafka
 from advertmarket.messaging.topics import TOPICS
 from advertmarket.telegram.client import bot
 from advertmarket.telegram.content import WebhookInfo
-from ops.checks.query import rows
+from ops.query import rows
 from payments.selectors import network_head
 from payments.thresholds import MAX_CLOCK_SKEW
 

@@ -21,7 +21,7 @@ from .changes import failures_of
 from .follow import Memory, Sighting, follow
 from .leader import Leadership
 from .look import Lookout
-from .memory import Outage
+from .outage import Outage
 from .sending import Sender
 
 logger = logging.getLogger(__name__)

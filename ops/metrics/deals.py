@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from deals.disputes.selectors import decided_within
 from deals.lifecycle import ACTIVE
-from ops.checks.query import rows
+from ops.query import rows
 
 from . import HALF_A_MINUTE_S, Row, source
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
-from ops.checks.query import rows
+from ops.query import rows
 
 from . import FIVE_MINUTES_S, Row, source
 

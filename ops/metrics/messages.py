@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ops.checks.query import rows
+from ops.query import rows
 
 from . import Row, source
 

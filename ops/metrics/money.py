@@ -9,7 +9,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from advertmarket.state import redis_state
-from ops.checks.query import rows
+from ops.query import rows
 from ops.stuck import stuck_transfers
 from payments.books.chart import SIDES
 from payments.sending.pause import EPOCH_KEY, pause_state

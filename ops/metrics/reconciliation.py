@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ops.checks import all_checks
-from ops.checks.query import rows
+from ops.query import rows
 from ops.reconciliation import is_in_progress
 
 from . import Row, source

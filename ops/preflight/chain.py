@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from advertmarket.ton_address import friendly_address
-from ops.checks.query import rows
+from ops.query import rows
 from payments.selectors import NetworkHead, TonUnavailable, network_head, treasury_address
 from payments.thresholds import MAX_CLOCK_SKEW
 from payments.ton.wallet import public_key_of, subwallet_address

@@ -9,8 +9,8 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from advertmarket.messaging.topics import TOPICS
-from ops.checks.query import rows
 from ops.health import checks
+from ops.query import rows
 from payments.selectors import pause_state
 
 from .verdicts import Failed, Skipped

@@ -19,8 +19,8 @@ from advertmarket.audit import verify
 from advertmarket.errors import Code, DomainError
 from ops.checks import EVERYTHING, Check, Scope, all_checks
 from ops.checks.audit_log import the_audit_log_is_unbroken
-from ops.checks.query import rows
 from ops.models import Checkpoint, ReconciliationResult, ReconciliationRun
+from ops.query import rows
 
 from . import checkpoint
 from .examine import Outcome, ask, examine

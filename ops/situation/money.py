@@ -6,7 +6,7 @@ import datetime as dt
 
 from django.utils.translation import gettext as _
 
-from ops.checks.query import rows
+from ops.query import rows
 from ops.stuck import Waiting, stuck_transfers
 from payments.books.chart import PLATFORM_TREASURY, SIDES, PerDeal, Side
 from payments.selectors import pause_state

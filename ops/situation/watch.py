@@ -6,8 +6,8 @@ import datetime as dt
 
 from django.utils.translation import gettext as _
 
-from ops.checks.query import rows
 from ops.health.checks import STANDS_STILL_AFTER
+from ops.query import rows
 
 from .section import SHOWN, Section, age, listed
 

@@ -7,7 +7,7 @@ import datetime as dt
 from django.utils.translation import gettext as _
 
 from deals.disputes.selectors import decided_within
-from ops.checks.query import rows
+from ops.query import rows
 
 from .section import SHOWN, Section, age, listed
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from django.utils import timezone
 
 from ops.checks import Severity, all_checks
-from ops.checks.query import rows
 from ops.incidents.causes import Cause, list_of, moment, page_of
+from ops.query import rows
 from ops.reconciliation import is_in_progress
 
 from . import detector

@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from deals.disputes.selectors import decided_within
 from deals.lifecycle import ACTIVE
-from ops.checks.query import rows
 from ops.incidents.causes import Cause, list_of, page_of
+from ops.query import rows
 
 from . import detector
 

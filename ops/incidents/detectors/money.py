@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from django.utils import timezone, translation
 
 from advertmarket.money import format_ton
-from ops.checks.query import rows
 from ops.incidents.causes import Cause, list_of, moment, page_of
+from ops.query import rows
 from ops.stuck import STUCK_AFTER, stuck_transfers
 from payments.deposits import REVIEW_REMINDERS
 from payments.selectors import pause_state

@@ -11,9 +11,9 @@ from django.utils import timezone
 from advertmarket.celery import DEFAULT_QUEUE, SIGNER_QUEUE, TELEGRAM_QUEUE
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.telegram.models import PENDING, ChatQueue, OutgoingMessage, Update
-from ops.checks.query import rows
 from ops.incidents.causes import Cause, list_of, moment, page_of
 from ops.models import QueueHeartbeat
+from ops.query import rows
 
 from . import detector
 

@@ -1,4 +1,4 @@
-"""Redis and its epoch, Kafka, PostgreSQL's connections, the disk. Without PostgreSQL: `memory`."""
+"""Redis and its epoch, Kafka, PostgreSQL's connections, the disk. Without PostgreSQL: `outage`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from redis.exceptions import RedisError
 
 from advertmarket.messaging import kafka
 from advertmarket.state import redis_state
-from ops.checks.query import rows
 from ops.health.checks import DISK_FULL_PERCENT
 from ops.incidents.causes import Cause, list_of
+from ops.query import rows
 from payments.sending.pause import EPOCH_KEY
 
 from . import Untold, detector

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from advertmarket.state import redis_state
-from ops.incidents import deadman, look, memory, rota, services
+from ops.incidents import deadman, look, outage, rota, services
 from ops.incidents import detectors as registry
 from ops.incidents.causes import Cause
 from ops.incidents.detectors import Detector, Untold
@@ -263,7 +263,7 @@ def test_without_postgresql_people_are_told_from_memory_until_it_is_back(
     assert Alert.objects.count() == 2
 
 
-def outage(watch: Watch, clock: Clock) -> None:
+def postgresql_is_away(watch: Watch, clock: Clock) -> None:
     """PostgreSQL is away for as long as it takes until people are told."""
     redis_state().flushdb()  # the claim of an earlier one is over
     with database_down():
@@ -279,12 +279,12 @@ def test_a_second_outage_before_the_first_is_resolved_is_another_episode_of_it(
 ) -> None:
     vera = make_operator("vera")
     watch.turn()
-    outage(watch, clock)
+    postgresql_is_away(watch, clock)
     incident = Incident.objects.get()
     with transaction.atomic():
         services.acknowledge(incident_id=incident.pk, actor=vera, at=clock())
     clock.move(hours=1)
-    outage(watch, clock)
+    postgresql_is_away(watch, clock)
 
     incident.refresh_from_db()
     assert (incident.episode, incident.acknowledged_at) == (2, None)
@@ -301,10 +301,10 @@ def test_an_outage_that_cannot_be_written_down_silences_no_other_alarm(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(memory, "open_past", fail)
+    monkeypatch.setattr(outage, "open_past", fail)
     watch.turn()
     trouble.causes = [STUCK]
-    outage(watch, clock)
+    postgresql_is_away(watch, clock)
 
     assert [post["cause"] for post in hook.posts] == ["database_down", "payout_stuck:1"]
 

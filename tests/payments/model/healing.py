@@ -7,7 +7,7 @@ from typing import Any
 
 from advertmarket.state import redis_state
 from ops import checks
-from ops.checks.query import rows
+from ops.query import rows
 from payments import services
 from payments.models import Deposit, Escrow, Settlement, TonTransaction, Wallet
 from payments.sending.pause import PAUSE_KEY

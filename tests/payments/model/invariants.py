@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from advertmarket.actors import Actor
 from ops import checks
-from ops.checks.query import rows
 from ops.models import ReconciliationRun
+from ops.query import rows
 from ops.reconciliation import reconcile
 
 AT_ALL_TIMES = {1, 2, 3, 4, 5, 6, 7, 8, 11, 15, 16}
