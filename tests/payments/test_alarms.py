@@ -108,6 +108,22 @@ def test_nobody_is_woken_for_an_owner_who_gave_no_address_or_a_new_one(bank: Ban
         assert stuck() == []
 
 
+def test_an_unclaimed_payout_that_nobody_looks_at_is_not_ours_until_there_is_an_address(
+    bank: Bank,
+) -> None:
+    """While another transfer of its wallet is under way it is not tried."""
+    reference = bank.funded_escrow()
+    bank.release(reference)
+    bank.execute()
+    with later(2 * HOUR):
+        assert bank.settlement(reference).unclaimed_since_at is not None
+        assert stuck() == []
+
+        bank.set_payout_address()
+    with later(4 * HOUR):
+        assert stuck() == [f"payout_stuck:{bank.settlement(reference).pk}"]
+
+
 def test_a_sweep_that_waits_for_what_else_the_wallet_owes_wakes_nobody(bank: Bank) -> None:
     reference = bank.payout_due()
     bank.settle()
