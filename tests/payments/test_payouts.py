@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 
 import pytest
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from advertmarket.state import redis_state
 from payments.books import ledger
 from payments.books.chart import PerDeal
-from payments.models import Settlement, TonTransaction, Wallet
+from payments.models import ChainCursor, Settlement, TonTransaction, Wallet
 from payments.sending import executor
 from payments.sending.executor import make_signer
 from payments.sending.transfers import Plan
@@ -126,6 +128,29 @@ def test_a_dropped_message_is_sent_again_as_the_same_bytes(bank: Bank) -> None:
 
     assert bank.owner_has() == OWNER_SHARE_NANO
     assert bank.attempts(reference) == ["CONFIRMED"]
+
+
+@pytest.mark.parametrize(
+    ("read_up_to_s", "state"), [(-119, "SUBMITTED"), (60, "SUBMITTED"), (61, "EXPIRED")]
+)
+def test_an_attempt_is_given_up_once_no_block_can_hold_it(
+    bank: Bank, read_up_to_s: int, state: str
+) -> None:
+    """A minute after its last valid second, by the blocks that are read."""
+    reference = bank.payout_due()
+    bank.chain.fault(bank.broadcast, "swallow", times=1)
+    bank.execute()
+    valid_until_at = TonTransaction.objects.values_list("valid_until_at", flat=True).get(
+        settlement__reference=reference
+    )
+    assert valid_until_at is not None
+    read_up_to = valid_until_at + dt.timedelta(seconds=read_up_to_s)
+    ChainCursor.objects.update(block_at=read_up_to)
+    Settlement.objects.update(due_at=timezone.now())
+
+    bank.execute()
+
+    assert bank.attempts(reference) == [state]
 
 
 def test_a_message_that_never_lands_is_signed_anew_with_the_same_seqno(bank: Bank) -> None:
