@@ -67,6 +67,7 @@ RACES = {
 
 REFUSALS = {
     *lines_of(executor.make_signer),
+    *lines_of(deposits.given_back_nano),
     line_of(reader._refuse_unfinished, "raise TonUnavailable"),
     line_of(reader._catch_up_wallet, "except (MissingLink"),
     line_of(reader._catch_up_wallet, "logger.warning("),
