@@ -486,31 +486,6 @@ NOTICES = (
         about_money=True,
     ),
     Notice(
-        "REFUND_ADDRESS_CHANGED",
-        RefundAddressChanged,
-        _payer,
-        _(
-            "<b>A refund of the deal with {channel} goes to {address}</b> from {effective_at} on."
-            "\n\nIf that was not you, change the address back in the app and write to support at "
-            "once."
-        ),
-        about_money=True,
-        when=lambda event: event.proved,
-    ),
-    Notice(
-        "REFUND_ADDRESS_CHANGED",
-        RefundAddressChanged,
-        _payer,
-        _(
-            "<b>A refund of the deal with {channel} goes to {address}</b> from {effective_at} on."
-            "\n\nThe address was typed by hand and is not proved: money sent to a wrong address is "
-            "lost. Check it, or connect its wallet in the app.\n\nIf that was not you, change the "
-            "address back in the app and write to support at once."
-        ),
-        about_money=True,
-        when=lambda event: not event.proved,
-    ),
-    Notice(
         "DEAL_HELD",
         deals.DealHeld,
         _owner,

@@ -284,6 +284,11 @@ def test_payout_is_told_to_its_payee_and_other_settlements_are_not(deal_id: UUID
     assert message.about_money
 
 
+def test_no_notice_stands_twice() -> None:
+    texts = [(n.event, n.to, str(n.text)) for n in NOTICES]
+    assert len(set(texts)) == len(texts)
+
+
 def test_notices_about_money_are_marked() -> None:
     assert {n.template for n in NOTICES if n.about_money} == {
         "ESCROW_FUNDED",
