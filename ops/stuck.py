@@ -16,8 +16,8 @@ SELECT id, kind, state, reference, amount_nano, waiting_for, payable_since_at
   FROM settlements
  WHERE NOT state IN ('CONFIRMED', 'CANCELLED', 'HELD') AND payable_since_at < %(before)s
    AND (unclaimed_since_at IS NULL
-        OR EXISTS (SELECT FROM payout_addresses
-                    WHERE user_id = payee_id AND effective_at < %(before)s))
+        OR (SELECT effective_at FROM payout_addresses
+             WHERE user_id = payee_id) < %(before)s)
  ORDER BY payable_since_at, id
 """
 """An unclaimed payout that nobody looks at, since another transfer of its wallet is under way, is
