@@ -102,7 +102,7 @@ class Beside:
             self.reads.append(timezone.now())
         if rule in {"applies_deposits", "is_paid"}:
             self.decided_at = timezone.now()
-        if is_well and rule == "settles" and not pause_reason():
+        if is_well and rule == "settles" and not pause_reason() and not _is_in_dead_hands():
             self.worked_at = timezone.now()
             self.mishaps.clear()
 
@@ -207,9 +207,16 @@ def _gas_waits(beside: Beside, settlement: Settlement) -> str:
 
 def _is_behind_others(settlement: Settlement) -> bool:
     """Whether its wallet, which sends one at a time, is at another, or was since it waits."""
-    others = Settlement.objects.filter(wallet=settlement.wallet).exclude(pk=settlement.pk)
-    at_it = Q(state__in=[Settlement.State.SIGNED, Settlement.State.SUBMITTED])
-    return others.filter(at_it | Q(confirmed_at__gt=settlement.state_since_at)).exists()
+    others = TonTransaction.objects.filter(
+        wallet=settlement.wallet, direction=TonTransaction.Direction.OUT
+    ).exclude(settlement=settlement)
+    was_at_it = Q(signed_at__gt=settlement.state_since_at)
+    return others.filter(was_at_it | Q(state__in=TonTransaction.LIVE)).exists()
+
+
+def _is_in_dead_hands() -> bool:
+    """Whether a process died with transfers that nobody else may take before its lease ends."""
+    return Settlement.objects.filter(leased_until__gt=timezone.now()).exists()
 
 
 def _stuck(beside: Beside, cause: Cause) -> str:
