@@ -69,6 +69,7 @@ def test_all_threads_use_the_clone(committed_db: Clone) -> None:
     assert seen == [1]
 
 
+@pytest.mark.thorough
 def test_a_child_process_uses_the_clone(committed_db: Clone) -> None:
     commit_a_row()
     program = (

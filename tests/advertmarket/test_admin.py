@@ -95,6 +95,7 @@ def test_no_page_of_the_product_compares_as_text_what_is_none(term: str) -> None
                     assert isinstance(columns[place], CharField | TextField), (page, place)
 
 
+@pytest.mark.thorough
 def test_every_page_of_the_product_searches_without_a_fault(olga: Client) -> None:
     for model, page in admin.site._registry.items():
         if isinstance(page, ReadOnlyAdmin) and page.search_fields:

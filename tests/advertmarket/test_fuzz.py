@@ -71,6 +71,7 @@ def fill(path: str, number: int) -> str:
     return re.sub(r"\{(\w+)\}", value, path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("method", "path", "names"), list(operations()))
 @override_settings(TELEGRAM_API_URL="http://127.0.0.1:9")
 def test_no_request_breaks_an_operation(method: str, path: str, names: list[str]) -> None:

@@ -104,6 +104,7 @@ def web(committed_db: Clone, tmp_path: Path) -> Iterator[Web]:
     web.child.stop(timeout_s=20)
 
 
+@pytest.mark.thorough
 def test_the_web_role_adds_up_what_its_processes_count(web: Web, tmp_path: Path) -> None:
     for _ in range(5):
         web.ask()

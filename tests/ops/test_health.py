@@ -93,6 +93,7 @@ def test_without_redis_it_is_down(committed_db: Clone, path: str, settings: Sett
     assert get(path) == (503, DOWN)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", [HEALTH, READINESS])
 def test_without_kafka_it_is_down(committed_db: Clone, path: str, settings: Settings) -> None:
     settings.KAFKA_BOOTSTRAP_SERVERS = "127.0.0.1:9"

@@ -141,6 +141,7 @@ def test_what_fails_has_its_fix_beside_it(
     assert max(map(len, lines)) <= command.WIDTH < 100
 
 
+@pytest.mark.thorough
 def test_with_nothing_there_nothing_passes_but_what_needs_nothing(
     committed_db: Clone, settings: Settings
 ) -> None:

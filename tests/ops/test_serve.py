@@ -74,6 +74,7 @@ def web(committed_db: Clone, tmp_path: Path) -> Iterator[Web]:
     web.child.kill()
 
 
+@pytest.mark.thorough
 def test_it_says_503_first_serves_on_and_then_ends_in_good_order(web: Web) -> None:
     stop = threading.Event()
     statuses: list[int] = []
@@ -107,6 +108,7 @@ def test_it_says_503_first_serves_on_and_then_ends_in_good_order(web: Web) -> No
     assert [error for asked_at, error in broken if asked_at < signalled_at + DRAIN_S] == []
 
 
+@pytest.mark.thorough
 def test_a_request_that_takes_longer_than_the_draining_is_answered(
     web: Web, committed_db: Clone
 ) -> None:

@@ -235,6 +235,7 @@ def transactions(draw: st.DrawFn) -> Any:
     return builder.store_ref(update).store_ref(draw(descriptions())).end_cell()
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None)
 @given(transactions())
 def test_another_library_reads_the_same(cell: Any) -> None:
@@ -281,6 +282,7 @@ def _told(cell: Any) -> dict[str, Any]:
 ONE = begin_cell().store_uint(1, 1).end_cell()
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None)
 @given(transactions(), st.data())
 def test_whatever_a_changed_one_is_it_is_never_anything_but_unavailable(

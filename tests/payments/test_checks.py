@@ -381,6 +381,7 @@ PLANTED: list[tuple[Callable[[UUID], None], set[str]]] = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("plant", "found"), PLANTED, ids=[one.__name__ for one, _ in PLANTED])
 def test_a_planted_fault_is_found_by_its_checks_alone(
     reference: UUID, plant: Callable[[UUID], None], found: set[str]

@@ -283,6 +283,7 @@ def test_fewer_failures_than_half_do_not_open_the_breaker(ton: TonClient, server
     assert ton.head().seqno == 7
 
 
+@pytest.mark.thorough
 def test_a_contract_that_refuses_a_message_is_no_failure_of_the_service(
     ton: TonClient, server: Server
 ) -> None:
@@ -331,6 +332,7 @@ def test_the_breaker_stays_open_for_thirty_seconds() -> None:
 # --- the key's rate ------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_two_clients_share_the_rate(server: Server, settings: Settings) -> None:
     settings.TON_API_RPS = 43  # 40 a second, and as many at once, are for reading
     clients = [TonClient(), TonClient()]

@@ -95,6 +95,7 @@ def test_of_a_refund_what_is_sent_counts(bank: Bank, settings: Settings) -> None
 # --- over time ------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "seconds"), [("hour", 3_600), ("day", 86_400)])
 def test_the_second_waits_until_the_first_is_long_ago(
     bank: Bank, settings: Settings, name: str, seconds: int

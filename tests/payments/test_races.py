@@ -486,6 +486,7 @@ def end_connections() -> None:
         )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "line",
     [

@@ -92,6 +92,7 @@ def test_each_deals_events_keep_their_order(topic: Topic, monkeypatch: pytest.Mo
     assert statuses() == ["DELIVERED"] * 50
 
 
+@pytest.mark.thorough
 def test_a_broker_that_is_away_is_waited_for(own_broker: Services, topic: Topic) -> None:
     deal_id = uuid.uuid4()
     own_broker.kill("kafka")
@@ -108,6 +109,7 @@ def test_a_broker_that_is_away_is_waited_for(own_broker: Services, topic: Topic)
     assert numbers(topic.name, deal_id) == [1, 2]
 
 
+@pytest.mark.thorough
 def test_while_the_broker_is_waited_for_nothing_is_locked(
     own_broker: Services, topic: Topic
 ) -> None:
@@ -132,6 +134,7 @@ def test_while_the_broker_is_waited_for_nothing_is_locked(
 _STATE = "SELECT state FROM pg_stat_activity WHERE pid = {} AND query LIKE 'SELECT%outbox%'"
 
 
+@pytest.mark.thorough
 def test_a_crash_between_confirmation_and_mark_sends_again(
     topic: Topic, child_env: dict[str, str], tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ def test_429_pauses_its_chat_and_no_other(telegram: Telegram) -> None:
     assert len(telegram.messages(OLEG)) == 1
 
 
+@pytest.mark.thorough
 def test_messages_to_one_chat_keep_a_second_apart(telegram: Telegram) -> None:
     telegram.enforce_limits()
     started = time.monotonic()

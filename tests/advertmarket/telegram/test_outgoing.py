@@ -67,6 +67,7 @@ def test_nothing_is_said_outside_a_database_transaction(clock: Clock) -> None:
     assert OutgoingMessage.objects.count() == 0
 
 
+@pytest.mark.thorough
 def test_messages_of_a_chat_keep_their_order(telegram: Telegram, clock: Clock) -> None:
     for number in range(3):
         say(str(number), clock)
@@ -76,6 +77,7 @@ def test_messages_of_a_chat_keep_their_order(telegram: Telegram, clock: Clock) -
     assert texts(telegram) == ["0", "1", "2"]
 
 
+@pytest.mark.thorough
 def test_message_that_waits_holds_its_chat_and_no_other(telegram: Telegram, clock: Clock) -> None:
     telegram.fault("sendMessage", chat_id=ANNA, code=502)
     say("first", clock)

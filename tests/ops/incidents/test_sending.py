@@ -146,6 +146,7 @@ def test_a_p3_makes_no_sound(sender: Sender, trouble: Trouble, telegram: Telegra
     assert [message["silent"] for message in telegram.messages(BORIS)] == [False]
 
 
+@pytest.mark.thorough
 def test_that_something_is_gone_makes_no_sound(
     sender: Sender, clock: Clock, trouble: Trouble, telegram: Telegram
 ) -> None:
@@ -186,6 +187,7 @@ def black_hole() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+@pytest.mark.thorough
 def test_a_hook_that_hangs_keeps_nobody_waiting(
     sender: Sender,
     trouble: Trouble,

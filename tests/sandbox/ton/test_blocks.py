@@ -140,6 +140,7 @@ def test_blocks_come_by_themselves(start_chain: StartChain) -> None:
     api.close()
 
 
+@pytest.mark.thorough
 def test_the_indexer_knows_a_block_later_than_the_node(
     start_chain: StartChain, new_wallet: NewWallet
 ) -> None:

@@ -74,6 +74,7 @@ async def _read_with_tonutils(url: str, address: str) -> dict[str, Any]:
         }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("contract", "kind"),
     [(WalletV3R2, "wallet v3 r2"), (WalletV4R2, "wallet v4 r2"), (WalletV5R1, "wallet v5 r1")],
