@@ -1,4 +1,7 @@
-"""Money at random: `make random-money`, for MONEY_SECONDS; MONEY_SEED plays one run again."""
+"""Money at random: `make random-money`, for MONEY_SECONDS; MONEY_SEED plays one run again.
+
+With MONEY_ROW the seeds are those of that name: one state of the code is played alike everywhere.
+"""
 
 from __future__ import annotations
 
@@ -59,11 +62,13 @@ def test_money_at_random(worlds: Worlds, process: int) -> None:
     chosen = os.environ.get("MONEY_SEED")
     if chosen and process > 1:
         pytest.skip("one seed is played by one process")
+    row = os.environ.get("MONEY_ROW")
+    seeds = random.Random(f"{row} {process}") if row else random.SystemRandom()
     how = SHRINKING if os.environ.get("MONEY_SHRINK") else LONG
     tally = Tally()
     ends = math.inf if chosen else tally.began + float(os.environ.get("MONEY_SECONDS", "600"))
     while not tally.seeds or (time.monotonic() < ends and not chosen):
-        number = int(chosen or random.SystemRandom().getrandbits(32))
+        number = int(chosen or seeds.getrandbits(32))
         sys.stderr.write(f"seed {number}\n")
         try:
             play(worlds, tally, number, how, ends=ends)
