@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
-from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db import connection
 from psycopg import sql
 
 from advertmarket.audit.models import AuditEntry
@@ -170,22 +168,9 @@ def connection_pid() -> int:
     return int(pid)
 
 
-@pytest.mark.thorough
 def test_a_database_that_is_away_is_one_line(committed_db: Clone) -> None:
-    away = pytest.raises(CommandError, match=r"PostgreSQL: couldn't get a connection")
-    with without_connections(), database_at(9), away as told:
+    away = pytest.raises(CommandError, match=r"PostgreSQL: .*port 9 failed: Connection refused")
+    with database_at(9), away as told:
         call_command("db_activity")
 
     assert "\n" not in str(told.value)
-
-
-@contextmanager
-def without_connections() -> Iterator[None]:
-    """Begin and end with an empty pool."""
-    pools = connections["default"]
-    assert isinstance(pools, DatabaseWrapper)
-    pools.close()
-    pools.close_pool()
-    yield
-    pools.close()
-    pools.close_pool()

@@ -15,9 +15,12 @@ from django.utils import timezone
 from accounts.management.operators import prove_operator
 from advertmarket.errors import DomainError
 from ops.activity import Backend, backends, limits, terminate
+from ops.beside import begin
+from ops.own_connection import on_own_connection
 from payments.operations.requests import OPERATE
 
 WIDTH = 96
+LIMIT_S = 5.0
 
 
 class Command(BaseCommand):
@@ -41,10 +44,11 @@ class Command(BaseCommand):
             else:
                 self._terminate(options)
         except DatabaseError as away:
-            raise CommandError(f"PostgreSQL: {away}".strip()) from away
+            raise CommandError(f"PostgreSQL: {' '.join(str(away).split())}") from away
 
     def _show(self) -> None:
-        everybody, limit = backends(), limits()
+        look = on_own_connection(lambda: (backends(), limits()), limit_s=LIMIT_S)
+        everybody, limit = begin(look, name="db_activity").result()
         print(
             f"{limit.used} of {limit.most} connections, {limit.reserved} of them for superusers;"
             f" a process takes up to {settings.DB_POOL_MAX} (DB_POOL_MAX)"
