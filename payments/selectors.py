@@ -15,9 +15,9 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from accounts.services import mask_address
 from advertmarket.ton_address import friendly_address
 
-from . import deposits
 from .books.chart import PerDeal
 from .books.ledger import balance
+from .deposits import allocation as deposits
 from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction, Wallet
 from .sending import settlements
 from .sending.pause import PauseState, pause_state

@@ -9,7 +9,7 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from .deposits import (
+from .deposits.allocation import (
     apply_rule,
     ready_deposits,
     remind_of_reviews,

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from advertmarket.actors import Actor
-from payments import deposits
+from payments.deposits import allocation as deposits
 from payments.models import Deposit, Escrow
 
 from .registry import FourEyes, Nano, Number, Payload, operation

@@ -100,7 +100,7 @@ MUTATIONS = (
     ),
     _one(
         "late deposits are ignored",
-        "deposits",
+        "deposits/allocation",
         "        _give_back_late(escrow, deposit, actor, at)\n",
         "",
         "test_late_deposits",
@@ -209,7 +209,7 @@ MUTATIONS = (
     ),
     _one(
         "what comes above the price is escrow too",
-        "deposits",
+        "deposits/allocation",
         "funded = min(received, escrow.price_nano)",
         "funded = received",
         "test_overpayments",
@@ -223,7 +223,7 @@ MUTATIONS = (
     ),
     _one(
         "a deposit does not wait for its confirmations",
-        "deposits",
+        "deposits/allocation",
         " or deposit.confirmed_at_seqno > cursor.head_seqno",
         "",
         "test_deposits",

@@ -16,10 +16,11 @@ from django.utils import timezone
 from accounts import services as accounts
 from advertmarket.actors import Actor
 from advertmarket.money import NANO_PER_TON
-from payments import deposits, services
+from payments import services
 from payments.books import ledger
 from payments.books.chart import PerDeal
 from payments.chain import polling_reader, reader
+from payments.deposits import allocation as deposits
 from payments.models import Escrow, Settlement, TonTransaction, Wallet
 from payments.sending import pause, sweep
 from payments.sending.executor import Executor, make_signer

@@ -33,8 +33,9 @@ from django.utils import timezone  # noqa: E402
 
 from accounts.models import PayoutAddress, TelegramUser  # noqa: E402
 from advertmarket.actors import Actor  # noqa: E402
-from payments import deposits, services, tasks  # noqa: E402
+from payments import services, tasks  # noqa: E402
 from payments.chain import reader  # noqa: E402
+from payments.deposits import allocation as deposits  # noqa: E402
 from payments.models import Deposit, Escrow, Settlement  # noqa: E402
 from payments.sending import executor, pause, settlements, transfers  # noqa: E402
 from payments.sending.executor import Executor  # noqa: E402

@@ -7,7 +7,7 @@ import contextlib
 from django.db import transaction
 from django.utils import timezone
 
-from payments import deposits
+from payments.deposits import allocation as deposits
 from payments.models import Deposit
 from tests.payments.bank import ACTOR
 

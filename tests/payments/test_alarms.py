@@ -14,7 +14,8 @@ from advertmarket.money import NANO_PER_TON
 from advertmarket.state import redis_state
 from ops.metrics.money import transfers_that_are_stuck
 from ops.situation.money import tell_stopped, tell_stuck
-from payments import deposits, wallets
+from payments import wallets
+from payments.deposits import allocation as deposits
 from payments.models import ChainCursor, Deposit, Settlement, Wallet
 from payments.sending import pause, settlements
 from payments.sending.pause import PAUSE_KEY

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from payments import deposits
 from payments.books import ledger
 from payments.books.chart import PerDeal
 from payments.chain import booking, reader
+from payments.deposits import allocation as deposits
 from payments.models import Deposit, Escrow, PauseEpoch, Settlement, TonTransaction
 from payments.sending import pause
 from payments.sending.executor import Executor

@@ -11,11 +11,12 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import selectors as accounts_selectors
-from payments import deposits, services
+from payments import services
 from payments.books import ledger
 from payments.books.chart import PerDeal
 from payments.books.ledger import InsufficientFunds
 from payments.chain import reader
+from payments.deposits import allocation as deposits
 from payments.models import ChainCursor, Deposit, Escrow, Settlement, TonTransaction
 from payments.sending import sweep, transfers
 from payments.sending.executor import Executor

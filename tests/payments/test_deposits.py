@@ -9,8 +9,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import deposits, selectors, services
+from payments import selectors, services
 from payments.chain import reader
+from payments.deposits import allocation as deposits
 from payments.models import ChainCursor, Deposit, Escrow, Journal
 from tests.payments.bank import ACTOR, PRICE_NANO, Bank
 

@@ -12,8 +12,9 @@ from uuid import UUID
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from payments import deposits, escrows, services
+from payments import escrows, services
 from payments.chain import booking, reader
+from payments.deposits import allocation as deposits
 from payments.models import Settlement, TonTransaction
 from payments.sending import executor, limits, settlements, sweep, transfers, unclaimed
 from payments.sending.executor import Executor

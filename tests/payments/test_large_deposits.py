@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import deposits
+from payments.deposits import allocation as deposits
 from payments.models import Deposit, Settlement
 from payments.operations import deposits as operations
 from payments.services import EscrowNotEmpty

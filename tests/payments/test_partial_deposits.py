@@ -9,10 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import deposits, services
+from payments import services
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF
 from payments.chain import reader
+from payments.deposits import allocation as deposits
 from payments.models import Deposit, Escrow, Journal, Settlement
 from payments.selectors import given_back_nano
 from tests.payments.bank import PRICE_NANO, Bank

@@ -22,7 +22,8 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from advertmarket.state import redis_state
-from payments import deposits, wallets
+from payments import wallets
+from payments.deposits import allocation as deposits
 from payments.models import Settlement, TonTransaction
 from payments.sending.pause import PAUSE_KEY
 from sandbox.process import Child, stop_all

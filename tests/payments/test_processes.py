@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from payments import deposits, tasks
+from payments import tasks
+from payments.deposits import allocation as deposits
 from payments.models import ChainCursor, Deposit, Settlement, Wallet
 from payments.ton import client
 from sandbox.process import Child

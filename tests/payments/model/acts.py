@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from advertmarket.actors import Actor
-from payments import deposits, services
+from payments import services
+from payments.deposits import allocation as deposits
 from payments.sending import sweep, unclaimed
 from tests.payments.bank import ACTOR
 

@@ -19,10 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from accounts import services as accounts
 from advertmarket.errors import DomainError
 from advertmarket.state import redis_state
-from payments import deposits, selectors, services
+from payments import selectors, services
 from payments.books import ledger
 from payments.books.ledger import InsufficientFunds, KeyReused
 from payments.chain import booking, reader
+from payments.deposits import allocation as deposits
 from payments.models import AccountBalance, Deposit, Journal, Settlement, Wallet
 from payments.operations.requests import UnknownOperation
 from payments.sending import executor, settlements, transfers

@@ -11,9 +11,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import deposits, services
+from payments import services
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, PerDeal
+from payments.deposits import allocation as deposits
 from payments.models import CommissionTier, Escrow, Journal, Settlement
 from payments.operations.books import AJournal, NotReversible, reverse
 from payments.operations.registry import Payload

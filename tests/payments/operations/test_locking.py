@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 
-from payments import deposits
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, PLATFORM_TREASURY, PerWallet
 from payments.books.ledger import Line
 from payments.chain import booking
+from payments.deposits import allocation as deposits
 from payments.models import Deposit, Escrow, Journal, Settlement, Wallet
 from tests.payments.bank import Bank
 from tests.payments.contracts import deploy_refuser, transfer_with_opcode

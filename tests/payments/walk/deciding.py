@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from payments import deposits
 from payments.chain import reader
+from payments.deposits import allocation as deposits
 from payments.models import ChainCursor, Escrow
 from tests.payments import reviews
 from tests.payments.bank import PRICE_NANO

@@ -17,12 +17,11 @@ from advertmarket.db import requires_transaction
 from advertmarket.errors import Code, DomainError
 from advertmarket.messaging.outbox import publish
 from advertmarket.metrics import count, observe
-
-from .books import ledger
-from .books.chart import DUST_WRITEOFF, PerDeal
-from .books.ledger import Line
-from .escrows import lock_escrow
-from .events import (
+from payments.books import ledger
+from payments.books.chart import DUST_WRITEOFF, PerDeal
+from payments.books.ledger import Line
+from payments.escrows import lock_escrow
+from payments.events import (
     DepositConfirmed,
     DepositLate,
     DepositNeedsReview,
@@ -30,10 +29,10 @@ from .events import (
     DepositPartial,
     DepositRejected,
 )
-from .metrics import DEPOSIT_DELAY_S, DEPOSITS
-from .models import ChainCursor, Deposit, Escrow, Journal, Settlement, TonTransaction
-from .sending import settlements
-from .thresholds import AUTOMATIC_EXCESS_BP, DUST_NANO, REVIEW_ABOVE_NANO, least_funding
+from payments.metrics import DEPOSIT_DELAY_S, DEPOSITS
+from payments.models import ChainCursor, Deposit, Escrow, Journal, Settlement, TonTransaction
+from payments.sending import settlements
+from payments.thresholds import AUTOMATIC_EXCESS_BP, DUST_NANO, REVIEW_ABOVE_NANO, least_funding
 
 ACTOR = Actor.system("deposit-watcher")
 PARTIAL_FOR = dt.timedelta(hours=24)
