@@ -7,7 +7,7 @@ from pathlib import Path
 from advertmarket.money import NANO_PER_TON
 from payments.books.chart import HUBS, MEANING, PerDeal, PerWallet
 from payments.books.journals import LEGS
-from payments.deposits.allocation import PARTIAL_FOR
+from payments.deposits.partials import PARTIAL_FOR
 from payments.sending.unclaimed import REMINDER_DAYS
 from payments.thresholds import (
     AUTOMATIC_EXCESS_BP,

@@ -7,7 +7,7 @@ import datetime as dt
 from advertmarket.messaging.consumer import consumes
 from advertmarket.wake import wake_after_commit
 
-from .deposits.allocation import apply_rule
+from .deposits.rule import apply_rule
 from .events import DepositSeen, SettlementDue
 from .sending.settlements import EXECUTE
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from advertmarket.db import requires_transaction
 
-from .models import Escrow, Wallet
+from .models import Deposit, Escrow, Wallet
 
 
 @requires_transaction
@@ -18,3 +18,10 @@ def lock_escrow(reference: UUID) -> Escrow:
     escrow = Escrow.objects.select_for_update(no_key=True).get(reference=reference)
     escrow.wallet = Wallet.objects.select_for_update(no_key=True).get(pk=escrow.wallet_id)
     return escrow
+
+
+@requires_transaction
+def lock_escrow_of(deposit_id: int) -> Escrow | None:
+    """Return the escrow that a deposit came for, locked like the others; None: no such deposit."""
+    deposit = Deposit.objects.only("escrow_id").filter(pk=deposit_id).first()
+    return lock_escrow(deposit.escrow_id) if deposit else None

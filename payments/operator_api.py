@@ -17,7 +17,7 @@ from advertmarket.api.views import ApiView, Data, command, query
 from advertmarket.money import MAX_NANO
 from advertmarket.reasons import LONGEST
 
-from .deposits.allocation import NotInReview
+from .deposits.review import NotInReview
 from .models import CommissionTier, OperatorRequest
 from .operations import requests
 from .operations.tiers import MOST_BP

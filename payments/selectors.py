@@ -17,7 +17,7 @@ from advertmarket.ton_address import friendly_address
 
 from .books.chart import PerDeal
 from .books.ledger import balance
-from .deposits import allocation as deposits
+from .deposits import partials
 from .models import CommissionTier, Deposit, Escrow, Settlement, TonTransaction, Wallet
 from .sending import settlements
 from .sending.pause import PauseState, pause_state
@@ -155,7 +155,7 @@ def refund_destination_given(reference: UUID) -> bool:
 def given_back_nano(reference: UUID) -> int:
     """Return what a deal's end gives back of what came for it; in nanoTON."""
     escrow = Escrow.objects.filter(reference=reference).first()
-    return deposits.given_back_nano(escrow) if escrow else 0
+    return partials.given_back_nano(escrow) if escrow else 0
 
 
 def deposit_instructions(reference: UUID) -> DepositInstructions | None:
@@ -164,7 +164,7 @@ def deposit_instructions(reference: UUID) -> DepositInstructions | None:
     if escrow is None:
         return None
     address = friendly_address(escrow.wallet.address, network=settings.TON_NETWORK)
-    received = deposits.received_nano(escrow)
+    received = partials.received_nano(escrow)
     missing = max(0, escrow.price_nano - received)
     return DepositInstructions(
         address=address,

@@ -20,7 +20,7 @@ from advertmarket.messaging.outbox import publish
 from .books import ledger
 from .books.chart import PerDeal
 from .books.ledger import Line
-from .deposits.allocation import pays_the_price, return_partial
+from .deposits.partials import pays_the_price, return_partial
 from .escrows import lock_escrow
 from .events import RefundAddressChanged
 from .models import ChainCursor, Escrow, Journal, Settlement

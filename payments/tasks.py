@@ -9,13 +9,9 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from .deposits.allocation import (
-    apply_rule,
-    ready_deposits,
-    remind_of_reviews,
-    return_stale_partial,
-    stale_partials,
-)
+from .deposits.partials import return_stale_partial, stale_partials
+from .deposits.review import remind_of_reviews
+from .deposits.rule import apply_rule, ready_deposits
 from .sending import pause, unclaimed
 from .sending.executor import Executor, make_signer
 from .sending.settlements import EXECUTE

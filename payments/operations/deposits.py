@@ -6,7 +6,8 @@ import datetime as dt
 from typing import Any
 
 from advertmarket.actors import Actor
-from payments.deposits import allocation as deposits
+from payments.deposits import review
+from payments.deposits.allocation import allocate
 from payments.models import Deposit, Escrow
 
 from .registry import FourEyes, Nano, Number, Payload, operation
@@ -33,7 +34,7 @@ def approve(
         NotInReview: it does not wait for anybody.
     """
     escrow, deposit = _lock(payload)
-    deposits.allocate(escrow=escrow, deposit=deposit, actor=actor, at=at)
+    allocate(escrow=escrow, deposit=deposit, actor=actor, at=at)
 
 
 @operation("deposit.reject", ADeposit, four_eyes=FourEyes.ABOVE_LIMIT)
@@ -44,8 +45,8 @@ def reject(payload: ADeposit, *, evidence: Any, reason: str, actor: Actor, at: d
         NotInReview: it does not wait for anybody, or funds nothing (approved, it goes back).
     """
     escrow, deposit = _lock(payload)
-    deposits.reject(escrow=escrow, deposit=deposit, actor=actor, at=at)
+    review.reject(escrow=escrow, deposit=deposit, actor=actor, at=at)
 
 
 def _lock(payload: ADeposit) -> tuple[Escrow, Deposit]:
-    return deposits.lock_in_review(deposit_id=payload.deposit_id, amount_nano=payload.nano)
+    return review.lock_in_review(deposit_id=payload.deposit_id, amount_nano=payload.nano)

@@ -197,7 +197,7 @@ def test_a_stranger_asks_for_nothing(funded_market: FundedMarket) -> None:
 def test_a_rejected_deposit_cancels_the_deal_and_goes_back(
     funded_market: FundedMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("payments.deposits.allocation.REVIEW_ABOVE_NANO", PRICE_NANO - 1)
+    monkeypatch.setattr("payments.deposits.rule.REVIEW_ABOVE_NANO", PRICE_NANO - 1)
     deal_id = funded_market.awaiting_payment()
     funded_market.give_refund_address(deal_id)
     funded_market.pay(deal_id)

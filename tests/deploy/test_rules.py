@@ -24,7 +24,7 @@ from ops.incidents.kinds import KINDS
 from ops.metrics.manual import catalogue
 from ops.metrics.state import State
 from ops.stuck import STUCK_AFTER
-from payments.deposits.allocation import REVIEW_REMINDERS
+from payments.deposits.review import REVIEW_REMINDERS
 from tests.deploy.promtool import promtool
 from tests.deploy.rules import shown
 

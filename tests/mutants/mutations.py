@@ -223,7 +223,7 @@ MUTATIONS = (
     ),
     _one(
         "a deposit does not wait for its confirmations",
-        "deposits/allocation",
+        "deposits/rule",
         " or deposit.confirmed_at_seqno > cursor.head_seqno",
         "",
         "test_deposits",

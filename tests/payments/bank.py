@@ -20,7 +20,7 @@ from payments import services
 from payments.books import ledger
 from payments.books.chart import PerDeal
 from payments.chain import polling_reader, reader
-from payments.deposits import allocation as deposits
+from payments.deposits import partials, rule
 from payments.models import Escrow, Settlement, TonTransaction, Wallet
 from payments.sending import pause, sweep
 from payments.sending.executor import Executor, make_signer
@@ -142,9 +142,9 @@ class Bank:
 
     def apply_deposits(self) -> None:
         """Apply the rule of every confirmed deposit."""
-        for deposit_id in deposits.ready_deposits():
+        for deposit_id in rule.ready_deposits():
             with transaction.atomic():
-                deposits.apply_rule(deposit_id=deposit_id, at=timezone.now())
+                rule.apply_rule(deposit_id=deposit_id, at=timezone.now())
 
     def deposit(self, reference: UUID, nano: int = PRICE_NANO) -> None:
         """A payment, all the confirmations that it may need, and its rule."""
@@ -155,9 +155,9 @@ class Bank:
 
     def return_stale_partials(self) -> None:
         """Give back what has waited long enough for the rest of the price."""
-        for escrow in deposits.stale_partials(at=timezone.now()):
+        for escrow in partials.stale_partials(at=timezone.now()):
             with transaction.atomic():
-                deposits.return_stale_partial(escrow=escrow, at=timezone.now())
+                partials.return_stale_partial(escrow=escrow, at=timezone.now())
 
     def funded_escrow(self) -> UUID:
         """An escrow that holds its price, and can give it back."""

@@ -35,7 +35,7 @@ from accounts.models import PayoutAddress, TelegramUser  # noqa: E402
 from advertmarket.actors import Actor  # noqa: E402
 from payments import services, tasks  # noqa: E402
 from payments.chain import reader  # noqa: E402
-from payments.deposits import allocation as deposits  # noqa: E402
+from payments.deposits import rule  # noqa: E402
 from payments.models import Deposit, Escrow, Settlement  # noqa: E402
 from payments.sending import executor, pause, settlements, transfers  # noqa: E402
 from payments.sending.executor import Executor  # noqa: E402
@@ -76,7 +76,7 @@ def _execute_with_little_gas() -> None:
 def _hear_of_deposits() -> None:
     for deposit_id in [*Deposit.objects.values_list("pk", flat=True), 0]:
         with transaction.atomic():
-            deposits.apply_rule(deposit_id=deposit_id, at=timezone.now())
+            rule.apply_rule(deposit_id=deposit_id, at=timezone.now())
 
 
 def _the_last_deal() -> Escrow:

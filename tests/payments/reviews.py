@@ -7,7 +7,7 @@ import contextlib
 from django.db import transaction
 from django.utils import timezone
 
-from payments.deposits import allocation as deposits
+from payments.deposits import review
 from payments.models import Deposit
 from tests.payments.bank import ACTOR
 
@@ -15,8 +15,8 @@ from tests.payments.bank import ACTOR
 def reject() -> None:
     """Say no, unless it was decided already."""
     deposit = Deposit.objects.latest("pk")
-    with transaction.atomic(), contextlib.suppress(deposits.NotInReview):
-        escrow, deposit = deposits.lock_in_review(
+    with transaction.atomic(), contextlib.suppress(review.NotInReview):
+        escrow, deposit = review.lock_in_review(
             deposit_id=deposit.pk, amount_nano=deposit.amount_nano
         )
-        deposits.reject(escrow=escrow, deposit=deposit, actor=ACTOR, at=timezone.now())
+        review.reject(escrow=escrow, deposit=deposit, actor=ACTOR, at=timezone.now())

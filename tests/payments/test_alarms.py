@@ -15,7 +15,7 @@ from advertmarket.state import redis_state
 from ops.metrics.money import transfers_that_are_stuck
 from ops.situation.money import tell_stopped, tell_stuck
 from payments import wallets
-from payments.deposits import allocation as deposits
+from payments.deposits import review
 from payments.models import ChainCursor, Deposit, Settlement, Wallet
 from payments.sending import pause, settlements
 from payments.sending.pause import PAUSE_KEY
@@ -252,12 +252,12 @@ def test_a_large_deposit_is_reminded_of_and_then_told_to_others(
 ) -> None:
     assert seen("deposits_are_decided") == []  # operators were told when it came
 
-    with later(deposits.REVIEW_REMINDERS[0]):
+    with later(review.REVIEW_REMINDERS[0]):
         [reminder] = seen("deposits_are_decided")
     assert (reminder.id, reminder.level) == (f"deposit_waits:{in_review.pk}:2", 0)
     assert (reminder.kind.severity, reminder.facts["amount"]) == ("P2", "2000")
 
-    with later(deposits.REVIEW_REMINDERS[1]):
+    with later(review.REVIEW_REMINDERS[1]):
         [_, escalation] = seen("deposits_are_decided")
     assert (escalation.id, escalation.level) == (f"deposit_waits:{in_review.pk}:4", 1)
 

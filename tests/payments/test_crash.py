@@ -11,7 +11,7 @@ from django.utils import timezone
 from payments.books import ledger
 from payments.books.chart import PerDeal
 from payments.chain import booking, reader
-from payments.deposits import allocation as deposits
+from payments.deposits import allocation, rule
 from payments.models import Deposit, Escrow, PauseEpoch, Settlement, TonTransaction
 from payments.sending import pause
 from payments.sending.executor import Executor
@@ -47,9 +47,9 @@ EXPIRING = {
     "after the commit of EXPIRED": line_of(Executor._step, "self._finish(pk)"),
 }
 APPLYING = {
-    "before the rule": line_of(deposits.apply_rule, "if _is_large("),
-    "between the books and the escrow": line_of(deposits._fund, "escrow.state,"),
-    "at the end of the rule": line_of(deposits._decide, "deposit.save("),
+    "before the rule": line_of(rule.apply_rule, "if _is_large("),
+    "between the books and the escrow": line_of(allocation._fund, "escrow.state,"),
+    "at the end of the rule": line_of(allocation.decide, "deposit.save("),
 }
 
 

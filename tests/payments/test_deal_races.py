@@ -16,7 +16,7 @@ from payments.books import ledger
 from payments.books.chart import PerDeal
 from payments.books.ledger import InsufficientFunds
 from payments.chain import reader
-from payments.deposits import allocation as deposits
+from payments.deposits import allocation, partials
 from payments.models import ChainCursor, Deposit, Escrow, Settlement, TonTransaction
 from payments.sending import sweep, transfers
 from payments.sending.executor import Executor
@@ -73,7 +73,7 @@ def test_read_in_the_other_order_the_payment_would_be_overlooked(
     """The negative control: unlocked, first whether anything came, then how far we have read."""
     reference = soon_to_expire(bank)
     with transaction.atomic():
-        seen_before = deposits.pays_the_price(bank.escrow(reference))
+        seen_before = partials.pays_the_price(bank.escrow(reference))
     monkeypatch.setattr(services, "pays_the_price", lambda _escrow: seen_before)
     monkeypatch.setattr(services, "lock_escrow", lambda ref: Escrow.objects.get(reference=ref))
 
@@ -108,7 +108,7 @@ def test_the_rule_of_a_deposit_and_the_end_of_its_deal_exclude_each_other(bank: 
     bank.pay(reference)
 
     closing_it = Meanwhile(lambda: bank.close(reference))
-    with before(line_of(deposits._fund, "escrow.state,"), closing_it):
+    with before(line_of(allocation._fund, "escrow.state,"), closing_it):
         bank.apply_deposits()
 
     with pytest.raises(EscrowNotEmpty):
@@ -273,7 +273,7 @@ def returning_a_part(bank: Bank) -> UUID:
     """A deal that still awaits its price: its advertiser may still change the refund address."""
     reference = bank.refundable_escrow()
     bank.deposit(reference, 60 * TON)
-    Escrow.objects.update(partial_since_at=timezone.now() - deposits.PARTIAL_FOR)
+    Escrow.objects.update(partial_since_at=timezone.now() - partials.PARTIAL_FOR)
     bank.return_stale_partials()
     return reference
 
@@ -341,13 +341,13 @@ def test_a_part_that_goes_stale_while_the_rest_is_decided_stays(bank: Bank) -> N
     """Whoever locks the deal first decides; the other finds it decided."""
     reference = bank.refundable_escrow()
     bank.deposit(reference, 60 * TON)
-    Escrow.objects.update(partial_since_at=timezone.now() - deposits.PARTIAL_FOR)
+    Escrow.objects.update(partial_since_at=timezone.now() - partials.PARTIAL_FOR)
     bank.pay(reference, 40 * TON)
     bank.read()
     bank.read()
 
     stale = Meanwhile(bank.return_stale_partials)
-    with before(line_of(deposits._fund, "escrow.state,"), stale):
+    with before(line_of(allocation._fund, "escrow.state,"), stale):
         bank.apply_deposits()
     stale.result()
 

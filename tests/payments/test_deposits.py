@@ -11,7 +11,7 @@ from django.utils import timezone
 from advertmarket.messaging.models import OutboxMessage
 from payments import selectors, services
 from payments.chain import reader
-from payments.deposits import allocation as deposits
+from payments.deposits import rule
 from payments.models import ChainCursor, Deposit, Escrow, Journal
 from tests.payments.bank import ACTOR, PRICE_NANO, Bank
 
@@ -142,7 +142,7 @@ def test_the_rule_applied_again_changes_nothing(bank: Bank) -> None:
 
     for _ in range(2):
         with transaction.atomic():
-            deposits.apply_rule(deposit_id=deposit.pk, at=timezone.now())
+            rule.apply_rule(deposit_id=deposit.pk, at=timezone.now())
 
     assert bank.holds(reference) == {"ESCROW": PRICE_NANO}
     assert Journal.objects.filter(kind=Journal.Kind.ALLOCATED).count() == 1
@@ -154,14 +154,14 @@ def test_an_event_that_comes_before_the_confirmations_changes_nothing(bank: Bank
     pay_and_read_its_block(bank, reference, 500 * TON)
 
     with transaction.atomic():
-        deposits.apply_rule(deposit_id=Deposit.objects.get().pk, at=timezone.now())
+        rule.apply_rule(deposit_id=Deposit.objects.get().pk, at=timezone.now())
 
     assert Deposit.objects.get().state == Deposit.State.CONFIRMING
 
 
 def test_a_deposit_that_is_not_there_is_passed_over(bank: Bank) -> None:
     with transaction.atomic():
-        deposits.apply_rule(deposit_id=987_654, at=timezone.now())
+        rule.apply_rule(deposit_id=987_654, at=timezone.now())
 
     assert not Deposit.objects.exists()
 
@@ -170,7 +170,7 @@ def test_before_the_first_block_nothing_is_ready(bank: Bank) -> None:
     paid(bank, PRICE_NANO)
     ChainCursor.objects.all().delete()
 
-    assert deposits.ready_deposits() == []
+    assert rule.ready_deposits() == []
 
 
 # --- what the parties see -------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from _pytest.mark.structures import ParameterSet
 
 from payments import escrows, services
 from payments.chain import booking, reader
-from payments.deposits import allocation as deposits
+from payments.deposits import allocation, partials, postings, review, rule
 from payments.models import Settlement, TonTransaction
 from payments.sending import executor, limits, settlements, sweep, transfers, unclaimed
 from payments.sending.executor import Executor
@@ -39,7 +39,11 @@ MODULES = (
     settlements,
     booking,
     reader,
-    deposits,
+    rule,
+    review,
+    allocation,
+    partials,
+    postings,
     escrows,
     transfers,
     limits,
@@ -68,7 +72,7 @@ RACES = {
 
 REFUSALS = {
     *lines_of(executor.make_signer),
-    *lines_of(deposits.given_back_nano),
+    *lines_of(partials.given_back_nano),
     line_of(reader._refuse_unfinished, "raise TonUnavailable"),
     line_of(reader._catch_up_wallet, "except (MissingLink"),
     line_of(reader._catch_up_wallet, "logger.warning("),
@@ -90,9 +94,9 @@ REFUSALS = {
     line_of(Executor._broadcast, "raise NotNow(frozen"),
     line_of(settlements.requeue, "payable_since_at = at"),
     *[line_of(booking._answered_by, text) for text in ("rivals = ", "return None if rivals")],
-    line_of(deposits.final_at, "return row.chain_at\n"),
-    line_of(deposits.lock_in_review, "raise NotInReview"),
-    line_of(deposits.reject, "raise NotInReview"),
+    line_of(rule.final_at, "return row.chain_at\n"),
+    line_of(review.lock_in_review, "raise NotInReview"),
+    line_of(review.reject, "raise NotInReview"),
     line_of(reader.head_of_ours, "raise TonUnavailable("),
     line_of(reader.head_of_ours, "reason="),
 }

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments.deposits import allocation as deposits
+from payments.deposits import review
 from payments.models import Deposit, Settlement
 from payments.operations import deposits as operations
 from payments.services import EscrowNotEmpty
@@ -30,7 +30,7 @@ def asked() -> list[tuple[int, int]]:
 
 def remind() -> None:
     with transaction.atomic():
-        deposits.remind_of_reviews(at=timezone.now())
+        review.remind_of_reviews(at=timezone.now())
 
 
 def approve() -> None:

@@ -13,7 +13,7 @@ from advertmarket.state import redis_state
 from payments.books import ledger
 from payments.books.chart import EXTERNAL_TON, PerDeal
 from payments.books.ledger import Line
-from payments.deposits.allocation import final_at
+from payments.deposits.rule import final_at
 from payments.models import ChainCursor, Deposit, Journal, TonTransaction
 from payments.sending import settlements
 from payments.sending.pause import PAUSE_KEY

@@ -9,11 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import services
+from payments import escrows, services
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF
 from payments.chain import reader
-from payments.deposits import allocation as deposits
+from payments.deposits import partials
 from payments.models import Deposit, Escrow, Journal, Settlement
 from payments.selectors import given_back_nano
 from tests.payments.bank import PRICE_NANO, Bank
@@ -154,10 +154,10 @@ def test_returned_twice_it_is_owed_once(bank: Bank) -> None:
     bank.deposit(reference, 60 * TON)
 
     with bank.pass_time(DAY_S + 5):
-        [stale] = deposits.stale_partials(at=timezone.now())
+        [stale] = partials.stale_partials(at=timezone.now())
         for _ in range(2):
             with transaction.atomic():
-                deposits.return_stale_partial(escrow=stale, at=timezone.now())
+                partials.return_stale_partial(escrow=stale, at=timezone.now())
 
     assert bank.settlement(reference, BACK).amount_nano == 60 * TON
 
@@ -239,7 +239,7 @@ def going_back(bank: Bank, nano: int = 60 * TON) -> Escrow:
     """A deal that still awaits its price, and whose first part is owed back."""
     reference = bank.refundable_escrow()
     bank.deposit(reference, nano)
-    Escrow.objects.update(partial_since_at=timezone.now() - deposits.PARTIAL_FOR)
+    Escrow.objects.update(partial_since_at=timezone.now() - partials.PARTIAL_FOR)
     bank.return_stale_partials()
     return bank.escrow(reference)
 
@@ -324,7 +324,7 @@ def test_a_first_part_that_came_back_is_not_the_second_ones(bank: Bank) -> None:
     reference = bank.open_escrow()
     bank.set_refund_address(reference, deploy_refuser(bank))
     bank.deposit(reference, 60 * TON)
-    Escrow.objects.update(partial_since_at=timezone.now() - deposits.PARTIAL_FOR)
+    Escrow.objects.update(partial_since_at=timezone.now() - partials.PARTIAL_FOR)
     bank.return_stale_partials()
     bank.settle()
     assert bank.settlement(reference, BACK).state == "HELD"
@@ -344,7 +344,7 @@ def coming_back(bank: Bank) -> UUID:
     reference = bank.open_escrow()
     bank.set_refund_address(reference, deploy_refuser(bank))
     bank.deposit(reference, 60 * TON)
-    Escrow.objects.update(partial_since_at=timezone.now() - deposits.PARTIAL_FOR)
+    Escrow.objects.update(partial_since_at=timezone.now() - partials.PARTIAL_FOR)
     bank.return_stale_partials()
     bank.execute()
     bank.chain.faucet(bank.wallet(reference).address, PRICE_NANO)
@@ -355,7 +355,7 @@ def coming_back(bank: Bank) -> UUID:
     return reference
 
 
-LOOKED_AT_THE_BALANCE = line_of(deposits._partial_nano, "returning = ")
+LOOKED_AT_THE_BALANCE = line_of(partials.partial_nano, "returning = ")
 
 
 def test_a_return_that_comes_back_between_two_looks_hides_no_payment(bank: Bank) -> None:
@@ -376,7 +376,7 @@ def test_without_the_lock_the_price_would_be_taken_for_a_part(
 ) -> None:
     """The negative control."""
     reference = coming_back(bank)
-    monkeypatch.setattr(deposits, "lock_escrow", lambda ref: Escrow.objects.get(reference=ref))
+    monkeypatch.setattr(escrows, "lock_escrow", lambda ref: Escrow.objects.get(reference=ref))
 
     with before(LOOKED_AT_THE_BALANCE, lambda: elsewhere(bank.read)):
         bank.apply_deposits()

@@ -23,7 +23,7 @@ from pytest_django.fixtures import Settings
 
 from advertmarket.state import redis_state
 from payments import wallets
-from payments.deposits import allocation as deposits
+from payments.deposits import rule
 from payments.models import Settlement, TonTransaction
 from payments.sending.pause import PAUSE_KEY
 from sandbox.process import Child, stop_all
@@ -82,7 +82,7 @@ def due(redis: Services, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> dict[st
     bank.read()
     due = defaultdict(list)
     with transaction.atomic():
-        while deposits.ready_deposits():
+        while rule.ready_deposits():
             bank.apply_deposits()
         for number, (reference, price_nano) in enumerate(prices.items()):
             bank.owner_id = 1_000 + number % OWNERS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from payments import tasks
-from payments.deposits import allocation as deposits
+from payments.deposits import rule
 from payments.models import ChainCursor, Deposit, Settlement, Wallet
 from payments.ton import client
 from sandbox.process import Child
@@ -142,7 +142,7 @@ def test_a_deposit_that_cannot_be_decided_keeps_no_other_one_waiting(
     poisoned, good = bank.open_escrow(), bank.open_escrow()
     bank.pay(poisoned)
     bank.pay(good)
-    decide = deposits.apply_rule
+    decide = rule.apply_rule
 
     def fail_on_the_first(*, deposit_id: int, at: object) -> None:
         if deposit_id == Deposit.objects.earliest("pk").pk:

@@ -11,7 +11,7 @@ from advertmarket.money import format_ton
 from ops.incidents.causes import Cause, list_of, moment, page_of
 from ops.query import rows
 from ops.stuck import STUCK_AFTER, stuck_transfers
-from payments.deposits.allocation import REVIEW_REMINDERS
+from payments.deposits.review import REVIEW_REMINDERS
 from payments.selectors import pause_state
 
 from . import detector

@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts import services as accounts
 from advertmarket.actors import Actor
 from payments import services
-from payments.deposits import allocation as deposits
+from payments.deposits import partials, review
 from payments.sending import sweep, unclaimed
 from tests.payments.bank import ACTOR
 
@@ -89,11 +89,11 @@ def refund(deal: Deal) -> None:
 def housekeep() -> None:
     """What beat runs: partial deposits go back, people are reminded, commission is swept."""
     at = timezone.now()
-    for escrow in deposits.stale_partials(at=at):
+    for escrow in partials.stale_partials(at=at):
         with transaction.atomic():
-            deposits.return_stale_partial(escrow=escrow, at=at)
+            partials.return_stale_partial(escrow=escrow, at=at)
     with transaction.atomic():
-        deposits.remind_of_reviews(at=at)
+        review.remind_of_reviews(at=at)
     with transaction.atomic():
         unclaimed.remind(at=at)
     for reference in sweep.sweepable():

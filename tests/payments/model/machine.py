@@ -23,7 +23,8 @@ from payments import selectors, services
 from payments.books import ledger
 from payments.books.ledger import InsufficientFunds, KeyReused
 from payments.chain import booking, reader
-from payments.deposits import allocation as deposits
+from payments.deposits import allocation, partials, postings, review
+from payments.deposits import rule as rule_of_deposits
 from payments.models import AccountBalance, Deposit, Journal, Settlement, Wallet
 from payments.operations.requests import UnknownOperation
 from payments.sending import executor, settlements, transfers
@@ -76,7 +77,10 @@ FAULTS = [
 
 FILES = {
     file
-    for module in (booking, deposits, executor, ledger, reader, settlements, transfers)
+    for module in (
+        *(allocation, partials, postings, review, rule_of_deposits),
+        *(booking, executor, ledger, reader, settlements, transfers),
+    )
     if (file := module.__file__)
 }
 """Where processes die."""

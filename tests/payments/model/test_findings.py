@@ -14,7 +14,7 @@ from advertmarket.messaging.models import OutboxMessage
 from payments import services
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, PerDeal
-from payments.deposits import allocation as deposits
+from payments.deposits import partials
 from payments.models import CommissionTier, Escrow, Journal, Settlement
 from payments.operations.books import AJournal, NotReversible, reverse
 from payments.operations.registry import Payload
@@ -105,7 +105,7 @@ def return_stale_partial(escrow: Escrow) -> None:
     """As if its day were over."""
     at = timezone.now() + dt.timedelta(days=2)
     with transaction.atomic():
-        deposits.return_stale_partial(escrow=escrow, at=at)
+        partials.return_stale_partial(escrow=escrow, at=at)
 
 
 def test_a_node_that_has_not_seen_the_deposit_calls_no_operator(bank: Bank) -> None:

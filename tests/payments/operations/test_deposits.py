@@ -14,7 +14,7 @@ from advertmarket.messaging.models import OutboxMessage
 from payments import services
 from payments.books import ledger
 from payments.books.chart import PerDeal
-from payments.deposits.allocation import NotInReview
+from payments.deposits.review import NotInReview
 from payments.models import ChainCursor, Deposit, Escrow, OperatorRequest, Settlement
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, Bank

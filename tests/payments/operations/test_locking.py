@@ -16,7 +16,7 @@ from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, PLATFORM_TREASURY, PerWallet
 from payments.books.ledger import Line
 from payments.chain import booking
-from payments.deposits import allocation as deposits
+from payments.deposits import postings, review
 from payments.models import Deposit, Escrow, Journal, Settlement, Wallet
 from tests.payments.bank import Bank
 from tests.payments.contracts import deploy_refuser, transfer_with_opcode
@@ -41,7 +41,7 @@ def test_a_deposit_is_rejected_while_another_one_is_booked(desk: Desk, bank: Ban
     bank.chain.faucet(bank.wallet(reference).address, TON)
     reading = Meanwhile(bank.read)
 
-    with before(line_of(deposits.reject, "_decide("), reading):
+    with before(line_of(review.reject, "decide("), reading):
         desk.approve(request)
 
     reading.result()
@@ -59,7 +59,7 @@ def test_late_dust_is_written_off_while_a_small_late_deposit_is(bank: Bank) -> N
     bank.read()
     executing = Meanwhile(bank.execute)
 
-    with before(line_of(deposits._write_off, "ledger.post("), executing):
+    with before(line_of(postings.write_off, "ledger.post("), executing):
         bank.apply_deposits()
 
     executing.result()

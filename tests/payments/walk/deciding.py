@@ -9,7 +9,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from payments.chain import reader
-from payments.deposits import allocation as deposits
+from payments.deposits import partials
 from payments.models import ChainCursor, Escrow
 from tests.payments import reviews
 from tests.payments.bank import PRICE_NANO
@@ -121,7 +121,7 @@ def stale(nano: int) -> Callable[[Life], UUID]:
     def prepare(life: Life) -> UUID:
         reference = deposit_of(nano)(life)
         life.bank.apply_deposits()
-        since_at = timezone.now() - deposits.PARTIAL_FOR
+        since_at = timezone.now() - partials.PARTIAL_FOR
         Escrow.objects.filter(reference=reference).update(partial_since_at=since_at)
         return reference
 
