@@ -227,7 +227,8 @@ def cancel_into_refund(
 
     Raises:
         NotAsItStands: no payout, or it may be on its way; it waits for something else by now, or
-            its payee has given another address; or a refund of the deal is under way.
+            its payee has given another address; or a refund of the deal is under way, or its
+            commission.
     """
     escrow = _lock_escrow(payload)
     settlement = _lock_unsent(payload, evidence)
@@ -241,6 +242,7 @@ def cancel_into_refund(
     commission = PerDeal.COMMISSION.of(reference)
     lines = [Line(PerDeal.OWNER_PENDING.of(reference), owed, settlement.amount_nano)]
     if commission_nano := ledger.balance(commission):
+        _call_off_sweep(settlement, at)
         lines.append(Line(commission, owed, commission_nano))
     ledger.post(
         kind=Journal.Kind.UNCLAIMED_REFUND,
@@ -297,6 +299,20 @@ def write_off(
     settlements.write_off(settlement=settlement, why=why, actor=actor, at=at)
 
 
+def _call_off_sweep(payout: Settlement, at: dt.datetime) -> None:
+    """Let nothing bring in the commission that goes back: a payout may bounce after it was swept.
+
+    The reader books a sweep that landed from that account, and must never find it empty.
+    """
+    sweeps = Settlement.objects.filter(
+        reference=payout.reference, kind=Settlement.Kind.COMMISSION_SWEEP
+    )
+    for sweep in sweeps.open():
+        if not _stands(sweep):
+            raise NotAsItStands(state=payout.state, problem=_("its commission is on its way"))
+        settlements.cancel(settlement=sweep, why="an operator gave it back", at=at)
+
+
 def _landed(settlement_id: UUID) -> TonTransaction | None:
     return TonTransaction.objects.filter(
         settlement_id=settlement_id, state=TonTransaction.State.LANDED
@@ -322,10 +338,14 @@ def _lock(payload: ASettlement) -> Settlement:
 
 def _lock_standing(payload: ASettlement) -> Settlement:
     settlement = _lock(payload)
-    live = settlement.chain_transactions.filter(state__in=TonTransaction.LIVE)
-    if settlement.state not in _STANDING or live.exists():
+    if not _stands(settlement):
         raise NotAsItStands(state=settlement.state, problem=_("it is over, or on its way"))
     return settlement
+
+
+def _stands(settlement: Settlement) -> bool:
+    live = settlement.chain_transactions.filter(state__in=TonTransaction.LIVE)
+    return settlement.state in _STANDING and not live.exists()
 
 
 def _lock_unsent(payload: AStuckSettlement, evidence: WalletState | None) -> Settlement:

@@ -26,6 +26,8 @@ from payments.sending.executor import Executor
 from payments.sending.settlements import NoSuchSettlement
 from payments.services import EscrowNotFunded
 from payments.tasks import sweep_commission
+from payments.thresholds import DUST_NANO
+from payments.ton.schema import ChainTransaction, Description
 from payments.wallets import OwnAddress
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
@@ -475,6 +477,74 @@ def test_a_payout_whose_owner_says_where_to_meanwhile_is_not_given_back(
 
     bank.settle()
     assert bank.owner_received() == [OWNER_SHARE_NANO]
+
+
+# --- beside a sweep -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def swept_too_early(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> UUID:
+    """A deal whose payout is on its way back, although a node said that it had arrived.
+
+    Its commission is owed to the treasury, and not signed yet.
+    """
+    reference = bank.funded_escrow()
+    bank.set_payout_address(address=deploy_refuser(bank))
+    bank.release(reference)
+    bank.execute()
+    bank.read()
+    received = bank.api.received
+
+    def without_the_bounce(*args: Any, **rest: Any) -> ChainTransaction | None:
+        tx = received(*args, **rest)
+        return tx and tx.model_copy(update={"description": Description(aborted=True)})
+
+    with monkeypatch.context() as lying:
+        lying.setattr(bank.api, "received", without_the_bounce)
+        bank.chain.mine()
+        bank.execute()
+    bank.sweep()
+    return reference
+
+
+def test_a_commission_that_goes_back_is_not_swept_as_well(
+    desk: Desk, bank: Bank, swept_too_early: UUID
+) -> None:
+    """What is left is worth a sweep, which the reader could not have booked: it stood still."""
+    reference = swept_too_early
+    bank.read()
+    bank.read()
+
+    desk.on("settlement.cancel_into_refund", bank.settlement(reference))
+    for _ in range(3):
+        bank.deposit(reference, DUST_NANO)
+    bank.settle()
+
+    assert bank.settlement(reference, Settlement.Kind.COMMISSION_SWEEP).state == S.CANCELLED
+    assert bank.settlement(reference, Settlement.Kind.REFUND).state == S.CONFIRMED
+    assert bank.holds(reference) == {}
+    assert bank.chain.balance(treasury().address) == 0
+
+
+def test_a_commission_that_may_be_on_its_way_is_not_given_back(
+    desk: Desk, bank: Bank, swept_too_early: UUID
+) -> None:
+    reference = swept_too_early
+    bank.chain.fault("message", "swallow")
+    bank.execute()
+    bank.read()
+    bank.read()
+    assert bank.attempts(reference, Settlement.Kind.COMMISSION_SWEEP) == ["SUBMITTED"]
+
+    assert refuses(desk, "settlement.cancel_into_refund", bank.settlement(reference))
+
+    with bank.pass_time(20):
+        bank.settle()
+    assert bank.settlement(reference, Settlement.Kind.COMMISSION_SWEEP).state == S.CONFIRMED
+    assert bank.holds(reference) == {"OWNER_PENDING": OWNER_SHARE_NANO}
+
+
+# --- for another reason ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", GIVES_UP)
