@@ -194,6 +194,8 @@ def change_destination(
 ) -> None:
     """Send it to another address than its payee's; it stays held or queued as it is.
 
+    One that was unclaimed waits for its payee no more, but for us.
+
     Raises:
         NotAsItStands: it may be on its way already, or it is the platform's own money.
         OwnAddress, InvalidTonAddress, CommentTooLong: the address cannot be used.
@@ -204,6 +206,10 @@ def change_destination(
     refuse_own(payload.address)
     settlement.destination, settlement.comment = payload.address, payload.comment
     settlement.save(update_fields=["destination", "comment"])
+    if settlement.unclaimed_since_at is not None:
+        settlement.unclaimed_since_at = settlement.reminded_day = None
+        settlement.payable_since_at = at
+        settlement.save(update_fields=["unclaimed_since_at", "reminded_day", "payable_since_at"])
 
 
 def _see_wallet(payload: ASettlement) -> WalletState | None:

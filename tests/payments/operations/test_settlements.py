@@ -16,6 +16,7 @@ from accounts.services import CommentTooLong
 from advertmarket.audit.models import AuditEntry
 from advertmarket.messaging.models import OutboxMessage
 from advertmarket.ton_address import InvalidTonAddress, friendly_address
+from ops.stuck import stuck_transfers
 from payments import services
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, PerDeal
@@ -24,6 +25,7 @@ from payments.operations.settlements import NotAsItStands, NotSeenOnChain
 from payments.sending import settlements, unclaimed
 from payments.sending.executor import Executor
 from payments.sending.settlements import NoSuchSettlement
+from payments.sending.waiting import Waiting, waiting_for
 from payments.services import EscrowNotFunded
 from payments.tasks import sweep_commission
 from payments.thresholds import DUST_NANO
@@ -580,6 +582,21 @@ def test_an_extended_payout_is_reminded_of_anew(desk: Desk, bank: Bank) -> None:
         bank.set_payout_address()
         bank.settle()
     assert bank.owner_received() == [OWNER_SHARE_NANO]
+
+
+def test_who_need_not_say_where_to_any_more_is_not_reminded(desk: Desk, bank: Bank) -> None:
+    """Operators know where to; if it does not go out, that is for them to see to."""
+    payout = desk.unclaimed(bank.funded_escrow())
+    desk.on("settlement.change_destination", payout, address=bank.owner.raw_address)
+
+    with bank.pass_time(8 * 24 * 3600):
+        with transaction.atomic():
+            unclaimed.remind(at=timezone.now())
+
+        told = OutboxMessage.objects.filter(event_type="PAYOUT_UNCLAIMED")
+        assert [one.payload["day"] for one in told] == [0]
+        assert waiting_for(stored(payout)) == Waiting.TURN
+        assert [one.pk for one in stuck_transfers(timezone.now())] == [payout.pk]
 
 
 def test_what_waits_for_no_address_is_not_extended(desk: Desk, bank: Bank) -> None:
