@@ -8,6 +8,7 @@ from typing import Any
 from advertmarket.actors import Actor
 from payments.deposits import review
 from payments.deposits.allocation import allocate
+from payments.deposits.partials import received_nano
 from payments.models import Deposit, Escrow
 
 from .registry import FourEyes, Nano, Number, Payload, operation
@@ -20,8 +21,11 @@ class ADeposit(Payload):
     nano: Nano
 
     def amount_nano(self) -> int:
-        """Return what it brought."""
-        return self.nano
+        """Return what is decided with it: of a deal that awaits its price all that has come."""
+        awaiting = Escrow.objects.filter(
+            deposits=self.deposit_id, state=Escrow.State.AWAITING
+        ).first()
+        return received_nano(awaiting) if awaiting else self.nano
 
 
 @operation("deposit.approve", ADeposit, four_eyes=FourEyes.ABOVE_LIMIT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -38,7 +39,7 @@ def in_review(bank: Bank, reference: UUID, nano: int = PRICE_NANO) -> Deposit:
     return deposit
 
 
-def about(deposit: Deposit) -> dict[str, int]:
+def about(deposit: Deposit) -> dict[str, Any]:
     return {"deposit_id": deposit.pk, "nano": deposit.amount_nano}
 
 
@@ -57,6 +58,34 @@ def test_an_approved_deposit_funds_its_deal(desk: Desk, bank: Bank) -> None:
     assert ledger.balance(PerDeal.ESCROW.of(reference)) == PRICE_NANO
     assert ledger.balance(PerDeal.DEPOSIT_PENDING.of(reference)) == 0
     assert events("DEPOSIT_CONFIRMED") == 1
+
+
+@pytest.mark.parametrize("name", ["deposit.approve", "deposit.reject"])
+def test_the_last_part_of_a_large_price_is_no_small_matter(
+    desk: Desk, bank: Bank, name: str
+) -> None:
+    """It decides about the whole price, which one operator may not do alone."""
+    reference = bank.refundable_escrow(1_050 * TON)
+    bank.deposit(reference, 1_000 * TON)
+    deposit = in_review(bank, reference, 50 * TON)
+
+    request = desk.ask(name, **about(deposit))
+
+    assert (request.needs_second, request.amount_nano) == (True, 1_050 * TON)
+    assert bank.escrow(reference).state == Escrow.State.AWAITING
+    assert bank.holds(reference)["DEPOSIT_PENDING"] == 50 * TON
+    assert desk.approve(request).state == OperatorRequest.State.DONE
+
+
+def test_what_came_above_a_large_price_is_judged_by_itself(desk: Desk, bank: Bank) -> None:
+    reference = bank.refundable_escrow(1_000 * TON)
+    bank.deposit(reference, 1_000 * TON)
+    deposit = in_review(bank, reference, 50 * TON)
+
+    request = desk.ask("deposit.approve", **about(deposit))
+
+    assert (request.needs_second, request.amount_nano) == (False, 50 * TON)
+    assert bank.holds(reference) == {"ESCROW": 1_000 * TON, "OVERPAYMENT": 50 * TON}
 
 
 def test_a_rejected_deposit_goes_back_and_the_deal_is_over(desk: Desk, bank: Bank) -> None:
