@@ -103,6 +103,12 @@ class NotLost(NotAdoptable):
     message = _("Wallet {subwallet} is not reserved for a deal that was lost.")
 
 
+class OwedHere(NotAdoptable):
+    """The wallet would pay it once more."""
+
+    message = _("Transfer {settlement_id} may be this: adopt it as that (manage.py adopt_chain).")
+
+
 class DestinationLost(NotAdoptable):
     """The recipient's address was given, or changed, after the backup."""
 
@@ -198,13 +204,16 @@ def adopt_lost(
     went to the treasury is the platform's; what came back is there again. The wallet stays frozen.
 
     Raises:
-        NotAdoptable: something else must happen first, or the wallet was never a lost deal's.
+        NotAdoptable: something else must happen first, or the wallet was never a lost deal's, or
+            owes just this by now.
         InsufficientFunds: less had come there than was sent.
     """
     row, wallet = _lock(chain_transaction_id)
     if wallet.reserved_at is None or not row.sent_nano:
         raise NotLost(subwallet=wallet.subwallet)
     returned = _returned(row, wallet, evidence)
+    if (owed := _owed(row, wallet, at)) is not None:
+        raise OwedHere(settlement_id=owed.pk)
     ledger.post(
         kind=Journal.Kind.LOST_DEAL,
         key=f"out:{wallet.address}:{row.lt}",

@@ -470,3 +470,30 @@ def test_a_return_that_a_restore_lost_is_asked_for_again_and_adopted(
     assert the_return().state == Settlement.State.CONFIRMED
     assert nobodys(wallet.subwallet) == 0
     assert_whole(bank)
+
+
+def test_what_is_owed_anew_by_now_is_adopted_as_that_and_not_paid_again(
+    bank: Bank, backups: Backups
+) -> None:
+    """Enough had come for both: booked as a lost deal's, the return would be paid as well."""
+    backups.take()
+    reference = bank.refund_due()
+    wallet = bank.wallet(reference)
+    bank.settle()
+    bank.pay(reference)
+    [received] = bank.advertiser_received()
+    desk = restored(bank, backups)
+    [refund] = foreign()
+    send_back(desk, wallet.subwallet, PRICE_NANO, bank.advertiser)
+
+    with refused(adoption.OwedHere):
+        desk.do("wallet.adopt_lost", **about(refund))
+
+    adopt_chain()
+    desk.do("wallet.unfreeze", subwallet=wallet.subwallet)
+    resume()
+    work_hard(bank)
+    assert bank.advertiser_received() == [received]
+    assert the_return().state == Settlement.State.CONFIRMED
+    assert nobodys(wallet.subwallet) == PRICE_NANO
+    assert_whole(bank)
