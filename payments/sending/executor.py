@@ -43,6 +43,7 @@ from .transfers import (
     Plan,
     Unclaimed,
     destination_of,
+    payee_of,
     plan,
     refuse_if_empty,
 )
@@ -279,8 +280,11 @@ class Executor:
             signed_at=now,
         )
         settlement.attempts += 1
+        settlement.payee_id = payee_of(settlement)
         settlement.unclaimed_since_at = settlement.reminded_day = None
-        settlement.save(update_fields=["attempts", "unclaimed_since_at", "reminded_day"])
+        settlement.save(
+            update_fields=["attempts", "payee_id", "unclaimed_since_at", "reminded_day"]
+        )
         settlements.move(
             settlement=settlement,
             state=Settlement.State.SIGNED,

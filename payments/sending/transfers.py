@@ -43,6 +43,9 @@ _PER_DEAL = {
     _K.LATE_DEPOSIT_REFUND: PerDeal.LATE_DEPOSIT,
 }
 
+NO_REFUND_ADDRESS = "a refund address"
+"""What a refund waits for whose advertiser never said where to."""
+
 REFUND_FIELD = "refund_address:{reference}"
 """The vault's field that holds where a deal's refunds go."""
 
@@ -133,11 +136,18 @@ def destination_of(settlement: Settlement, *, at: dt.datetime) -> Destination:
     if given is None:
         if settlement.kind == _K.PAYOUT:
             raise Unclaimed
-        raise NotNow("a refund address", MUCH_LATER, stuck="no refund address", is_ours=False)
+        raise NotNow(NO_REFUND_ADDRESS, MUCH_LATER, stuck="no refund address", is_ours=False)
     if Wallet.objects.filter(address=given.address).exists():
         wanted = "an address that is not a deal's own"
         raise NotNow(wanted, MUCH_LATER, stuck="the address is a deal's own", is_ours=False)
     return given
+
+
+def payee_of(settlement: Settlement) -> int | None:
+    """Return whose a settlement is, if anybody's: a refund's may have said where to since then."""
+    if settlement.payee_id is None and settlement.kind in _PER_DEAL:
+        return Escrow.objects.get(reference=settlement.reference).refund_user_id
+    return settlement.payee_id
 
 
 def debts_of(wallet: Wallet) -> int:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.models import Settlement
 
 from . import settlements
+from .transfers import NO_REFUND_ADDRESS
 
 _S = Settlement.State
 
@@ -33,7 +34,8 @@ def waiting_for(settlement: Settlement) -> Waiting:
     if settlement.state in (_S.SIGNED, _S.SUBMITTED):
         return Waiting.CHAIN
     if settlement.state == _S.QUEUED:
-        return Waiting.TURN if settlement.unclaimed_since_at is None else Waiting.ADDRESS
+        no_address = settlement.waiting_for == NO_REFUND_ADDRESS
+        return Waiting.ADDRESS if no_address or settlement.unclaimed_since_at else Waiting.TURN
     if settlement.state == _S.HELD and settlement.waiting_for == settlements.SENT_BACK:
         return Waiting.OTHER_ADDRESS
     return Waiting.OPERATOR

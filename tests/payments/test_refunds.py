@@ -8,18 +8,19 @@ import pytest
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import selectors
+from payments import own_money, selectors
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, PerWallet
 from payments.models import Settlement, Wallet
 from payments.sending import executor, transfers
 from payments.sending.executor import Executor
+from payments.sending.waiting import Waiting, waiting_for
 from payments.services import EscrowNotFunded, SplitNotPossible
 from payments.ton.client import TonClient
 from payments.ton.wallet import FeeQuestion, subwallet_address
 from payments.wallets import OwnAddress, refill_stock
 from sandbox.ton.wallets import Wallet as PersonsWallet
-from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
+from tests.payments.bank import ADVERTISER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
 
 TON = 1_000_000_000
@@ -180,6 +181,27 @@ def test_without_a_refund_address_it_waits_and_is_told_once(bank: Bank) -> None:
     assert bank.holds(reference) == {"REFUND_PENDING": PRICE_NANO}
     stuck = OutboxMessage.objects.get(event_type="SETTLEMENT_STUCK")
     assert (stuck.payload["kind"], stuck.payload["reason"]) == ("REFUND", "no refund address")
+    assert waiting_for(settlement) == Waiting.ADDRESS
+
+
+def test_who_says_late_where_to_hears_that_it_has_arrived(bank: Bank) -> None:
+    """Nobody was the payee of what was owed before somebody had said where to."""
+    reference = bank.addressless_escrow()
+    bank.refund(reference)
+    bank.execute()
+    bank.set_refund_address(reference)
+    bank.execute()
+    assert waiting_for(bank.settlement(reference, Kind.REFUND)) == Waiting.TURN
+
+    with bank.pass_time(24 * 3600 + 60):
+        bank.read()
+        bank.settle()
+
+    [received] = bank.advertiser_received()
+    [told] = OutboxMessage.objects.filter(event_type="SETTLEMENT_CONFIRMED")
+    assert (told.payload["payee_id"], told.payload["amount_nano"]) == (ADVERTISER_ID, received)
+    own = own_money.get_transfer(bank.settlement(reference, Kind.REFUND).pk, user_id=ADVERTISER_ID)
+    assert own.sent_nano == received
 
 
 def test_nothing_goes_to_the_sender_of_the_deposit_by_itself(bank: Bank) -> None:
