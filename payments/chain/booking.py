@@ -140,13 +140,21 @@ def _note_deposit(escrow: Escrow, row: TonTransaction, at: dt.datetime) -> None:
 
 
 def _book_out(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonTransaction:
-    """Book what our key sent: matched by the normalized hash, which re-wrapping cannot change."""
+    """Book what our key sent: matched by the normalized hash, which re-wrapping cannot change.
+
+    Of a transfer that operators gave up, since an indexer had not shown that it landed, the books
+    hold nothing any more: it is as foreign as what others signed, and stops no other wallet.
+    """
     assert tx.in_msg is not None
-    attempt = TonTransaction.objects.filter(
-        wallet=wallet, hash_norm=tx.in_msg.hash_norm, lt=None
-    ).first()
-    if attempt is None:
-        return _book_foreign(wallet, tx, at)
+    attempt = (
+        TonTransaction.objects.filter(wallet=wallet, hash_norm=tx.in_msg.hash_norm, lt=None)
+        .select_related("settlement")
+        .first()
+    )
+    if attempt is None or attempt.settlement is None:
+        return _book_foreign(wallet, tx, "a message that we did not sign landed", at)
+    if attempt.settlement.state == Settlement.State.CANCELLED:
+        return _book_foreign(wallet, tx, "a message of a cancelled transfer landed", at)
     _expire_rivals(wallet, attempt, at)
     sent = _expected_out(attempt, tx)
     if tx.description.aborted:
@@ -225,8 +233,10 @@ def _expected_out(attempt: TonTransaction, tx: ChainTransaction) -> Message | No
     )
 
 
-def _book_foreign(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonTransaction:
-    """Record an external message of which we know nothing. What it sent stays unbooked, visibly.
+def _book_foreign(
+    wallet: Wallet, tx: ChainTransaction, what: str, at: dt.datetime
+) -> TonTransaction:
+    """Record a message that the books know nothing of. What it sent stays unbooked, visibly.
 
     What is kept of it suffices to adopt it, should it be ours from before a restore.
     """
@@ -244,7 +254,7 @@ def _book_foreign(wallet: Wallet, tx: ChainTransaction, at: dt.datetime) -> TonT
         row.amount_nano = 0
     _put_chain_facts(row, tx)
     row.save()
-    freeze(wallet=wallet, reason=f"a message that we did not sign landed ({tx.hash})", at=at)
+    freeze(wallet=wallet, reason=f"{what} ({tx.hash})", at=at)
     return row
 
 

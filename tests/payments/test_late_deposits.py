@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any
 from uuid import UUID
 
@@ -15,14 +14,12 @@ from django.utils import timezone
 from advertmarket.messaging.models import OutboxMessage
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF
-from payments.chain import reader
 from payments.models import ChainCursor, Deposit, Escrow, Journal, Settlement
 from payments.operations.books import AJournal, NotReversible, reverse
 from payments.operations.registry import Payload
 from payments.operations.settlements import AStuckSettlement, write_off
-from payments.ton.client import TonClient
-from payments.ton.schema import Shown
 from tests.payments.bank import ACTOR, PRICE_NANO, Bank
+from tests.payments.overlooking import read_but
 
 pytestmark = pytest.mark.thorough
 
@@ -146,16 +143,6 @@ def test_without_a_refund_address_it_waits(bank: Bank) -> None:
 # --- in time, and found late ----------------------------------------------------------------------
 
 
-class OverlookingClient(TonClient):
-    """Its indexer misses what an account got, until it is asked about that account."""
-
-    overlooks = ""
-
-    def block_chain_transactions(self, seqno: int) -> list[Shown]:
-        found = super().block_chain_transactions(seqno)
-        return [shown for shown in found if shown.account != self.overlooks]
-
-
 def expired_unseen(bank: Bank, nano: int, *, before_that: int = 0) -> UUID:
     """A deal that was paid in time, and expired since nobody had seen it."""
     reference = bank.refundable_escrow()
@@ -164,10 +151,8 @@ def expired_unseen(bank: Bank, nano: int, *, before_that: int = 0) -> UUID:
     deadline_at = dt.datetime.fromtimestamp(bank.chain.now() + 60, dt.UTC)
     Escrow.objects.update(payment_deadline_at=deadline_at)
     bank.chain.faucet(bank.wallet(reference).address, nano)
-    with bank.pass_time(90), closing(OverlookingClient()) as client:
-        client.overlooks = bank.wallet(reference).address
-        while reader.read_new_blocks(client, at_most=1000):
-            pass
+    with bank.pass_time(90):
+        read_but(bank, bank.wallet(reference))
         bank.close(reference, expired=True)
     return reference
 

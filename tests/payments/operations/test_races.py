@@ -241,10 +241,10 @@ def test_an_operator_who_waits_for_the_signature_is_refused(desk: Desk, bank: Ba
 
 
 @pytest.mark.leaves_findings
-def test_without_the_look_at_attempts_the_reader_would_stand_still(
+def test_without_the_look_at_attempts_what_the_owner_gets_would_be_owed_back_as_well(
     desk: Desk, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The negative control: what landed cannot be booked, and no later block is read."""
+    """The negative control: what landed cannot be booked, and its wallet is frozen."""
     reference = bank.payout_due()
     bank.execute()
     monkeypatch.setattr(settlements, "_STANDING", tuple(S))
@@ -252,8 +252,11 @@ def test_without_the_look_at_attempts_the_reader_would_stand_still(
 
     desk.on("settlement.cancel_into_refund", bank.settlement(reference))
 
-    with pytest.raises(ledger.InsufficientFunds):
-        bank.read()
+    bank.read()
+    bank.read()
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+    assert bank.holds(reference) == {"REFUND_PENDING": PRICE_NANO}
+    assert "a message of a cancelled transfer landed" in bank.wallet(reference).frozen_reason
 
 
 def out_of_gas(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Settlement:
