@@ -360,3 +360,10 @@ class PollingBank(Bank):
     def read_new(self) -> int:
         """Let the chain reader take its turn."""
         return polling_reader.poll_wallets(self.v2)
+
+    def deposit(self, reference: UUID, nano: int = PRICE_NANO) -> None:
+        """A payment that a round has found, all its confirmations since then, and its rule."""
+        self.pay(reference, nano)
+        self.chain.mine(4)
+        self.read()
+        self.apply_deposits()

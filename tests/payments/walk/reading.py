@@ -166,7 +166,13 @@ def is_asked_to_stop(life: Life) -> UUID:
     return books_a_deposit(life)
 
 
-@scenario("read", go_on=lambda life, _: life.bank.set_payout_address())
+def read_and_give_address(life: Life, _reference: UUID) -> None:
+    """Who takes over places the cursor first of all: without one there are no wallets."""
+    life.bank.read()
+    life.bank.set_payout_address()
+
+
+@scenario("read", go_on=read_and_give_address)
 def reads_for_the_first_time(life: Life) -> UUID:
     reference = sends(life)
     ChainCursor.objects.all().delete()
