@@ -93,6 +93,7 @@ REFUSALS = {
     line_of(Executor._broadcast, "frozen = "),
     line_of(Executor._broadcast, "raise NotNow(frozen"),
     line_of(settlements.requeue, "payable_since_at = at"),
+    line_of(booking._book_out, "of a cancelled transfer landed"),
     *[line_of(booking._answered_by, text) for text in ("rivals = ", "return None if rivals")],
     line_of(rule.final_at, "return row.chain_at\n"),
     line_of(review.lock_in_review, "raise NotInReview"),

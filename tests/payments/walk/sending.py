@@ -236,6 +236,14 @@ def has_no_refund_address(life: Life) -> UUID:
 
 
 @scenario("execute", owner_receives=(), given_back=(60 * TON,))
+def hears_late_where_a_refund_goes(life: Life) -> UUID:
+    reference = has_no_refund_address(life)
+    give_refund_address(life, reference)
+    make_due()
+    return reference
+
+
+@scenario("execute", owner_receives=(), given_back=(60 * TON,))
 def confirms_what_belongs_to_no_decision(life: Life) -> UUID:
     reference = life.bank.refundable_escrow()
     life.bank.deposit(reference, 60 * TON)
