@@ -16,8 +16,8 @@ Headers = list[tuple[str, str | bytes]] | None
 POISON = 15
 """Enough for ten in a row in each group, whatever partition they come to."""
 
-BEHIND = 4_000
-LAG = 500
+BEHIND = 12_000
+LAG = 2_000
 
 
 def drill(room: Room) -> None:
