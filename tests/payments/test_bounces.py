@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from advertmarket.messaging.models import OutboxMessage
@@ -11,10 +9,10 @@ from payments.books import ledger
 from payments.books.chart import PerDeal, PerWallet
 from payments.models import Journal, Settlement
 from payments.sending.executor import Executor
-from payments.ton.schema import ChainTransaction, Description
 from tests.payments.bank import OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
 from tests.payments.lines import before, line_of
+from tests.payments.overlooking import confirmed_although_it_bounces
 from tests.payments.threads import elsewhere
 
 
@@ -141,21 +139,7 @@ def test_the_refused_money_can_be_paid_again(bank: Bank, refuser: str) -> None:
 def test_what_bounces_after_a_node_said_that_it_arrived_is_owed_again_and_held(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bank.set_payout_address(address=deploy_refuser(bank))
-    reference = bank.funded_escrow()
-    bank.release(reference)
-    bank.execute()
-    bank.read()
-    received = bank.api.received
-
-    def without_the_bounce(*args: Any, **rest: Any) -> ChainTransaction | None:
-        tx = received(*args, **rest)
-        return tx and tx.model_copy(update={"description": Description(aborted=True)})
-
-    with monkeypatch.context() as lying:
-        lying.setattr(bank.api, "received", without_the_bounce)
-        bank.chain.mine()
-        bank.execute()
+    reference = confirmed_although_it_bounces(bank, monkeypatch)
     assert bank.settlement(reference).state == Settlement.State.CONFIRMED
 
     bank.settle()

@@ -31,7 +31,6 @@ from payments.sending.waiting import Waiting, waiting_for
 from payments.services import EscrowNotFunded
 from payments.tasks import sweep_commission
 from payments.thresholds import DUST_NANO
-from payments.ton.schema import ChainTransaction, Description
 from payments.wallets import OwnAddress
 from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_ID, OWNER_SHARE_NANO, PRICE_NANO, Bank
@@ -44,7 +43,7 @@ from tests.payments.operations.desk import (
     nothing_changes,
     treasury,
 )
-from tests.payments.overlooking import read_but
+from tests.payments.overlooking import confirmed_although_it_bounces, read_but
 from tests.payments.threads import elsewhere
 
 pytestmark = pytest.mark.thorough
@@ -493,21 +492,7 @@ def swept_too_early(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> UUID:
 
     Its commission is owed to the treasury, and not signed yet.
     """
-    reference = bank.funded_escrow()
-    bank.set_payout_address(address=deploy_refuser(bank))
-    bank.release(reference)
-    bank.execute()
-    bank.read()
-    received = bank.api.received
-
-    def without_the_bounce(*args: Any, **rest: Any) -> ChainTransaction | None:
-        tx = received(*args, **rest)
-        return tx and tx.model_copy(update={"description": Description(aborted=True)})
-
-    with monkeypatch.context() as lying:
-        lying.setattr(bank.api, "received", without_the_bounce)
-        bank.chain.mine()
-        bank.execute()
+    reference = confirmed_although_it_bounces(bank, monkeypatch)
     bank.sweep()
     return reference
 
