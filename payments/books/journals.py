@@ -89,6 +89,7 @@ LEGS: dict[Journal.Kind, tuple[Leg, ...]] = {
     _K.FEE_ADJUSTMENT: (_leg(PLATFORM_TREASURY, NETWORK_FEES, "fees:{request}"),),
     _K.REVERSAL: (
         _leg(DUST_WRITEOFF, (*_GIVEN_BACK, _W.UNSOLICITED), "reversal:{journal}"),
+        _leg(_D.REFUND_PENDING, (_D.OWNER_PENDING, _D.COMMISSION), "reversal:{journal}"),
         _leg(PLATFORM_TREASURY, _W.UNSOLICITED, "reversal:{journal}"),
         _leg(NETWORK_FEES, PLATFORM_TREASURY, "reversal:{journal}"),
     ),

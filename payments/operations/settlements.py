@@ -205,11 +205,10 @@ def change_destination(
         raise NotAsItStands(state=settlement.state, problem=_("it is the platform's own money"))
     refuse_own(payload.address)
     settlement.destination, settlement.comment = payload.address, payload.comment
-    settlement.save(update_fields=["destination", "comment"])
     if settlement.unclaimed_since_at is not None:
         settlement.unclaimed_since_at = settlement.reminded_day = None
         settlement.payable_since_at = at
-        settlement.save(update_fields=["unclaimed_since_at", "reminded_day", "payable_since_at"])
+    settlement.save()
 
 
 def _see_wallet(payload: ASettlement) -> WalletState | None:
@@ -252,7 +251,7 @@ def cancel_into_refund(
         lines.append(Line(commission, owed, commission_nano))
     ledger.post(
         kind=Journal.Kind.UNCLAIMED_REFUND,
-        key=f"unclaimed:{reference}",
+        key=ledger.numbered(f"unclaimed:{reference}"),
         lines=lines,
         actor=actor,
         at=at,
@@ -314,7 +313,7 @@ def _call_off_sweep(payout: Settlement, at: dt.datetime) -> None:
         reference=payout.reference, kind=Settlement.Kind.COMMISSION_SWEEP
     )
     for sweep in sweeps.open():
-        if not _stands(sweep):
+        if not stands(sweep):
             raise NotAsItStands(state=payout.state, problem=_("its commission is on its way"))
         settlements.cancel(settlement=sweep, why="an operator gave it back", at=at)
 
@@ -344,12 +343,13 @@ def _lock(payload: ASettlement) -> Settlement:
 
 def _lock_standing(payload: ASettlement) -> Settlement:
     settlement = _lock(payload)
-    if not _stands(settlement):
+    if not stands(settlement):
         raise NotAsItStands(state=settlement.state, problem=_("it is over, or on its way"))
     return settlement
 
 
-def _stands(settlement: Settlement) -> bool:
+def stands(settlement: Settlement) -> bool:
+    """Return whether a transfer, its wallet locked, is open and not on its way."""
     live = settlement.chain_transactions.filter(state__in=TonTransaction.LIVE)
     return settlement.state in _STANDING and not live.exists()
 

@@ -20,12 +20,10 @@ from ops.stuck import stuck_transfers
 from payments import services
 from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, PerDeal
-from payments.chain import adoption
-from payments.models import Escrow, Journal, OperatorRequest, Settlement, TonTransaction, Wallet
+from payments.models import Escrow, OperatorRequest, Settlement, TonTransaction, Wallet
 from payments.operations.settlements import NotAsItStands, NotSeenOnChain
 from payments.sending import settlements, unclaimed
 from payments.sending.executor import Executor
-from payments.sending.receipts import receipt_of
 from payments.sending.settlements import NoSuchSettlement
 from payments.sending.waiting import Waiting, waiting_for
 from payments.services import EscrowNotFunded
@@ -43,7 +41,7 @@ from tests.payments.operations.desk import (
     nothing_changes,
     treasury,
 )
-from tests.payments.overlooking import confirmed_although_it_bounces, read_but
+from tests.payments.overlooking import confirmed_although_it_bounces
 from tests.payments.threads import elsewhere
 
 pytestmark = pytest.mark.thorough
@@ -549,68 +547,6 @@ def test_what_waits_for_something_else_by_now_is_not_given_up(
         desk.approve(request)
 
     assert stored(settlement).state == S.HELD
-
-
-# --- found too late -------------------------------------------------------------------------------
-
-
-def landed_unseen(bank: Bank, reference: UUID) -> None:
-    """What was signed lands; the indexer shows neither that nor the wallet's new seqno."""
-    bank.execute()
-    bank.chain.mine(2)
-    with bank.pass_time(200):
-        read_but(bank, bank.wallet(reference))
-        bank.execute()
-    bank.chain.fault("walletInformation", "lagging", blocks=1_000, times=2)
-
-
-@pytest.mark.leaves_findings
-def test_a_payout_that_is_found_after_it_was_given_back_stops_its_wallet_alone(
-    desk: Desk, bank: Bank
-) -> None:
-    """The reader could not book it: it stood still, and no deposit came in any more."""
-    reference = bank.payout_due()
-    landed_unseen(bank, reference)
-    desk.on("settlement.cancel_into_refund", bank.settlement(reference))
-    assert bank.owner_received() == [OWNER_SHARE_NANO]
-
-    bank.deposit(reference, 1)  # reveals what was overlooked
-
-    assert bank.attempts(reference) == ["EXPIRED"]
-    row = TonTransaction.objects.get(state="FOREIGN")
-    assert (row.sent_nano, row.destination) == (OWNER_SHARE_NANO, bank.owner.raw_address)
-    frozen = f"a message of a cancelled transfer landed ({row.tx_hash})"
-    assert bank.wallet(reference).frozen_reason == frozen
-    assert bank.holds(reference)["REFUND_PENDING"] == PRICE_NANO
-    bank.settle()
-    assert bank.advertiser_received() == []
-    assert bank.escrow(bank.funded_escrow()).state == Escrow.State.FUNDED
-
-
-def test_a_refund_that_is_found_after_it_was_written_off_is_owed_again_and_adopted(
-    desk: Desk, bank: Bank
-) -> None:
-    reference = bank.refund_due()
-    landed_unseen(bank, reference)
-    refund = bank.settlement(reference, Settlement.Kind.REFUND)
-    desk.on("settlement.write_off", refund)
-    bank.deposit(reference, 1)
-    written_off = Journal.objects.get(key__startswith=f"writeoff:{refund.pk}")
-
-    desk.do("journal.reverse", tx_ref=str(written_off.pk))
-    row = TonTransaction.objects.get(state="FOREIGN")
-    with transaction.atomic():
-        adoption.adopt(
-            chain_transaction_id=row.pk,
-            evidence=receipt_of(row, bank.client),
-            actor=ACTOR,
-            at=timezone.now(),
-        )
-
-    assert stored(refund).state == S.CONFIRMED
-    assert len(bank.advertiser_received()) == 1
-    assert bank.holds(reference) == {}
-    desk.do("wallet.unfreeze", subwallet=bank.wallet(reference).subwallet)
 
 
 # --- unclaimed ------------------------------------------------------------------------------------
