@@ -317,7 +317,7 @@ def owe_again(
     attempt.state = TonTransaction.State.BOUNCED
     attempt.save(update_fields=["state"])
     if settlement is not None:
-        settlements.hold(settlement=settlement, reason=settlements.SENT_BACK, at=at)
+        settlements.hold_returned(settlement=settlement, at=at)
 
 
 def _post_fee(wallet: Wallet, tx: ChainTransaction, row: TonTransaction, at: dt.datetime) -> None:

@@ -35,6 +35,11 @@ DECISIONS = (Settlement.Kind.PAYOUT, Settlement.Kind.REFUND)
 SENT_BACK = "the recipient's contract sent it back"
 """Why a bounced transfer is held."""
 
+_SENT_BACK_OFTEN = "recipients' contracts sent it back three times"
+"""Why one is held that its payee can send elsewhere no more: each time costs us up to 0.4 TON."""
+
+_OFTEN = 3
+
 
 class NoSuchSettlement(DomainError):
     """Nothing of this id is or was owed."""
@@ -234,6 +239,14 @@ def hold(*, settlement: Settlement, reason: str, at: dt.datetime) -> None:
 
 
 @requires_transaction
+def hold_returned(*, settlement: Settlement, at: dt.datetime) -> None:
+    """Hold what came back: its payee says where to instead, but after the third time operators."""
+    bounced = settlement.chain_transactions.filter(state=TonTransaction.State.BOUNCED).count()
+    reason = SENT_BACK if bounced < _OFTEN else _SENT_BACK_OFTEN
+    hold(settlement=settlement, reason=reason, at=at)
+
+
+@requires_transaction
 def tell_stuck(*, settlement: Settlement, reason: str, at: dt.datetime) -> None:
     """Publish, once per settlement and reason, that somebody must act."""
     why = uuid5(settlement.pk, reason)
@@ -307,11 +320,9 @@ def write_off(*, settlement: Settlement, why: str, actor: Actor, at: dt.datetime
             at=at,
         )
     elif settlement.kind in REFUNDS:
-        key = f"writeoff:{settlement.pk}"
-        reversed_before = Journal.objects.filter(key__startswith=key).count()
         ledger.post(
             kind=Journal.Kind.DUST_WRITEOFF,
-            key=f"{key}:{reversed_before}",
+            key=ledger.numbered(f"writeoff:{settlement.pk}"),
             lines=[Line(source_of(settlement), DUST_WRITEOFF, settlement.amount_nano)],
             actor=actor,
             at=at,

@@ -210,6 +210,29 @@ def test_the_address_that_sent_it_back_gets_it_no_second_time(
         assert code(withdraw(owner, settlement)) == (422, "INVALID_TON_ADDRESS")
 
 
+@pytest.mark.thorough
+def test_what_came_back_three_times_its_owner_sends_elsewhere_no_more(
+    desk: Desk, bank: Bank, owner: Client
+) -> None:
+    bounced = desk.bounced(bank.funded_escrow())
+    for _ in range(2):
+        assert get(owner, f"transactions/{bounced.pk}").json()["waitingFor"] == "OTHER_ADDRESS"
+        desk.on("settlement.release", bounced, held_for="the recipient's contract sent it back")
+        bank.settle()
+
+    shown = get(owner, f"transactions/{bounced.pk}").json()
+    assert (shown["state"], shown["waitingFor"]) == ("HELD", "OPERATOR")
+    bank.set_payout_address()
+    with nothing_changes():
+        assert code(withdraw(owner, bounced)) == (409, "INVALID_STATE_TRANSITION")
+    desk.on(
+        "settlement.release", bounced, held_for="recipients' contracts sent it back three times"
+    )
+    with bank.pass_time(24 * 3600 + 60):  # from when the changed address counts
+        bank.settle()
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+
+
 def test_without_an_address_nothing_is_withdrawn(desk: Desk, bank: Bank, owner: Client) -> None:
     settlement = desk.unclaimed(bank.funded_escrow())
 
