@@ -57,7 +57,7 @@ LEGS: dict[Journal.Kind, tuple[Leg, ...]] = {
         _leg(_D.ESCROW, (_D.REFUND_PENDING, _D.OWNER_PENDING, _D.COMMISSION), "split:{deal}"),
     ),
     _K.UNCLAIMED_REFUND: (
-        _leg((_D.OWNER_PENDING, _D.COMMISSION), _D.REFUND_PENDING, "unclaimed:{deal}"),
+        _leg((_D.OWNER_PENDING, _D.COMMISSION), _D.REFUND_PENDING, "unclaimed:{settlement}"),
     ),
     _K.UNSOLICITED_REFUND: (
         _leg(_W.UNSOLICITED, _W.RETURNING, "return:{settlement}"),

@@ -104,14 +104,6 @@ def post(
     return tx_ref
 
 
-def numbered(key: str) -> str:
-    """Return `key` with a number, for what can be posted anew after a reversal.
-
-    Whoever posts it has locked what must not happen twice: this key alone does not keep it off.
-    """
-    return f"{key}:{Journal.objects.filter(key__startswith=key).count()}"
-
-
 def digest_of(*, kind: Journal.Kind, lines: Sequence[Line]) -> str:
     """Return the digest that a journal's key is stored with: equal content, equal digest."""
     content = [

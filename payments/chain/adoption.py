@@ -32,6 +32,8 @@ from .booking import owe_again, post_sent
 _K = Settlement.Kind
 _S = TonTransaction.State
 _HAS_PAYEE = REFUNDS | {_K.PAYOUT}
+_OWED_AGAIN_BY_REVERSAL = _HAS_PAYEE - {_K.UNSOLICITED_REFUND}
+"""Of what operators gave up; all else is owed anew, or asked for anew."""
 
 
 class NotAdoptable(DomainError):
@@ -103,6 +105,15 @@ class NotLost(NotAdoptable):
     message = _("Wallet {subwallet} is not reserved for a deal that was lost.")
 
 
+class GivenUp(NotAdoptable):
+    """Operators gave the transfer up before it was seen that it had left."""
+
+    message = _(
+        "Transfer {settlement_id} was given up, and may be this:"
+        " reverse the journal of that (journal.reverse), then adopt."
+    )
+
+
 class OwedHere(NotAdoptable):
     """The wallet would pay it once more."""
 
@@ -161,10 +172,12 @@ def adopt(
     row, wallet = _lock(chain_transaction_id)
     settlement = returned = None
     if row.amount_nano:
+        if (known := _surely_given_up(row, wallet)) is not None:
+            raise GivenUp(settlement_id=known.pk)
         returned = _returned(row, wallet, evidence)
         settlement = _owed(row, wallet, at) or _owed_anew(row, wallet, at)
         if settlement is None:
-            raise _what_first(row, wallet)
+            raise _what_first(row, wallet, at)
         row.withheld_nano = withheld(settlement, row.sent_nano) or 0
     row.settlement = settlement
     _count(row, wallet)
@@ -344,8 +357,44 @@ def _owed_anew(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settleme
     )
 
 
-def _what_first(row: TonTransaction, wallet: Wallet) -> NotAdoptable:
+def given_up(wallet: Wallet) -> bool:
+    """Return whether a wallet sent, unknown, what operators had given up by mistake."""
+    sent = wallet.chain_transactions.filter(state=_S.FOREIGN)
+    return any(_surely_given_up(row, wallet) is not None for row in sent)
+
+
+def may_have_sent(wallet: Wallet, settlement: Settlement, *, at: dt.datetime) -> bool:
+    """Return whether something that a wallet sent, unknown, may have been this transfer."""
+    sent = wallet.chain_transactions.filter(state=_S.FOREIGN)
+    return any(_may_be(row, settlement, at) for row in sent)
+
+
+def _may_be(row: TonTransaction, settlement: Settlement, at: dt.datetime) -> bool:
+    """By the body, which nobody else can sign; where a restore lost that, by amount and address."""
+    if row.body_hash and settlement.chain_transactions.filter(body_hash=row.body_hash).exists():
+        return True
+    return withheld(settlement, row.sent_nano) is not None and (
+        _goes_to(settlement, at) == row.destination
+    )
+
+
+def _given_up(wallet: Wallet) -> QuerySet[Settlement]:
+    cancelled = Settlement.objects.filter(wallet=wallet, state=Settlement.State.CANCELLED)
+    return cancelled.filter(kind__in=_OWED_AGAIN_BY_REVERSAL)
+
+
+def _surely_given_up(row: TonTransaction, wallet: Wallet) -> Settlement | None:
+    """Return the transfer that operators gave up, of which `row` was an attempt."""
+    if not row.body_hash:
+        return None
+    return _given_up(wallet).filter(chain_transactions__body_hash=row.body_hash).first()
+
+
+def _what_first(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> NotAdoptable:
     """Return what must happen before `row` can be anything that its wallet owes."""
+    for settlement in _given_up(wallet):
+        if _may_be(row, settlement, at):
+            return GivenUp(settlement_id=settlement.pk)
     for settlement in _fitting(row, wallet):
         if settlement.kind in _HAS_PAYEE:
             return DestinationLost(settlement_id=settlement.pk, destination=row.destination)

@@ -244,6 +244,7 @@ def _book_foreign(
         wallet=wallet,
         direction=TonTransaction.Direction.OUT,
         state=TonTransaction.State.FOREIGN,
+        body_hash=tx.in_msg.body_hash if tx.in_msg else "",
         sent_nano=sum(message.value for message in tx.out_msgs),
     )
     if len(tx.out_msgs) == 1:

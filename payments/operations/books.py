@@ -19,13 +19,13 @@ from payments.books import ledger
 from payments.books.chart import DUST_WRITEOFF, NETWORK_FEES, PLATFORM_TREASURY, Account, PerWallet
 from payments.books.ledger import Line
 from payments.escrows import lock_escrow
-from payments.models import Escrow, Journal, Settlement, TonTransaction, Wallet
+from payments.models import Journal, Settlement, Wallet
 from payments.sending import settlements
 from payments.sending.settlements import TREASURY_REFERENCE
 from payments.wallets import TREASURY, cold_address, lock_wallet, refuse_own
 
 from .registry import FourEyes, Nano, Number, Payload, ToAddress, operation
-from .settlements import stands
+from .settlements import lock_given_back, take_back_refund
 
 TREASURY_KEEPS_NANO = NANO_PER_TON
 """1 TON stays in the treasury, for gas."""
@@ -128,17 +128,18 @@ def reverse(
 
     Raises:
         NotReversible: it is none of these, or there is none; it was reversed, or its money swept.
+        NotAsItStands: nothing shows that the payout had left; or its refund is over, or on its way.
         InsufficientFunds: the money has moved on.
         WithdrawalUnderWay: it may be taking the money.
     """
     journal = Journal.objects.filter(pk=payload.tx_ref).first()
     if journal is None:
         raise NotReversible(problem=_("there is none"))
-    written_off = None
+    written_off = given_back = None
     if journal.key.startswith("writeoff:"):
         written_off = _lock_written_off(journal)
     elif journal.key.startswith("unclaimed:"):
-        _owe_payout_again(journal, at)
+        given_back = lock_given_back(journal)
     elif journal.key.startswith("claim:"):
         _lock_claimed(journal)
     elif journal.key.startswith("fees:"):
@@ -148,6 +149,8 @@ def reverse(
     key = f"reversal:{journal.tx_ref}"
     if Journal.objects.filter(key=key).exists():
         raise NotReversible(problem=_("it was reversed before"))
+    if given_back is not None:
+        take_back_refund(given_back, at=at)
     ledger.post(
         kind=Journal.Kind.REVERSAL,
         key=key,
@@ -175,32 +178,6 @@ def _lock_written_off(journal: Journal) -> Settlement:
     settlement = settlements.lock(UUID(settlement_id))
     _refuse_if_swept(settlement.wallet, journal)
     return settlement
-
-
-def _owe_payout_again(journal: Journal, at: dt.datetime) -> None:
-    """Owe what was given back to its owner again, if it had left; adopting it will end it.
-
-    Its wallet is frozen then: the refund, which it has no money for, cannot have left as well.
-    """
-    reference = UUID(journal.key.split(":")[1])
-    escrow = lock_escrow(reference)
-    of_deal = Settlement.objects.filter(reference=reference)
-    payout = settlements.lock(of_deal.get(kind=Settlement.Kind.PAYOUT).pk)
-    refund = of_deal.get(kind=Settlement.Kind.REFUND, created_at=journal.posted_at)
-    had_left = payout.wallet.chain_transactions.filter(
-        state=TonTransaction.State.FOREIGN,
-        sent_nano=payout.amount_nano,
-        destination__in=payout.chain_transactions.values("destination"),
-    )
-    if payout.wallet.frozen_at is None or not had_left.exists():
-        raise NotReversible(problem=_("nothing shows that the payout had left"))
-    if not stands(refund):
-        raise NotReversible(problem=_("its money may be on its way"))
-    settlements.hold(settlement=payout, reason="had left when it was given back", at=at)
-    was_split = Journal.objects.filter(key=f"split:{reference}").exists()
-    escrow.state = Escrow.State.SPLIT if was_split else Escrow.State.RELEASED
-    escrow.save(update_fields=["state"])
-    settlements.cancel(settlement=refund, why="the payout had left", at=at)
 
 
 def _lock_claimed(journal: Journal) -> None:

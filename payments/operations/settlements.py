@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from advertmarket.errors import Code, DomainError
 from payments.books import ledger
 from payments.books.chart import PerDeal
 from payments.books.ledger import Line
-from payments.chain.adoption import withheld
+from payments.chain.adoption import given_up, may_have_sent, withheld
 from payments.escrows import lock_escrow
 from payments.models import Escrow, Journal, Settlement, TonTransaction, Wallet
 from payments.sending import settlements
@@ -249,18 +250,71 @@ def cancel_into_refund(
     if commission_nano := ledger.balance(commission):
         _call_off_sweep(settlement, at)
         lines.append(Line(commission, owed, commission_nano))
+    owed_nano = settlement.amount_nano + commission_nano
+    refund = settlements.owe_refund(escrow=escrow, amount_nano=owed_nano, at=at)
     ledger.post(
         kind=Journal.Kind.UNCLAIMED_REFUND,
-        key=ledger.numbered(f"unclaimed:{reference}"),
+        key=f"unclaimed:{refund.pk}",
         lines=lines,
         actor=actor,
         at=at,
     )
     escrow.state = Escrow.State.REFUNDED
     escrow.save(update_fields=["state"])
-    owed_nano = settlement.amount_nano + commission_nano
-    settlements.owe_refund(escrow=escrow, amount_nano=owed_nano, at=at)
     settlements.cancel(settlement=settlement, why="an operator gave it back", at=at)
+
+
+@dataclass(frozen=True)
+class GivenBack:
+    """A payout that operators gave back, and the refund that is owed instead; all are locked."""
+
+    escrow: Escrow
+    payout: Settlement
+    refund: Settlement
+
+
+def lock_given_back(journal: Journal) -> GivenBack:
+    """Lock what `cancel_into_refund` changed when it posted a journal."""
+    refund_id = UUID(journal.key.removeprefix("unclaimed:"))
+    reference = Settlement.objects.values_list("reference", flat=True).get(pk=refund_id)
+    escrow = lock_escrow(reference)
+    refund = settlements.lock(refund_id)
+    payout = Settlement.objects.get(reference=reference, kind=Settlement.Kind.PAYOUT)
+    return GivenBack(escrow, settlements.lock(payout.pk), refund)
+
+
+def take_back_refund(given_back: GivenBack, *, at: dt.datetime) -> None:
+    """Undo `cancel_into_refund`, since the payout had left before: adopting it will end it.
+
+    Until then it is held. The refund cannot have left as well: the payout has the seqno that it
+    would have been signed with, and nothing is signed from a frozen wallet.
+
+    Raises:
+        NotAsItStands: nothing shows that the payout had left; or the refund is over, or may be on
+            its way.
+    """
+    escrow, payout, refund = given_back.escrow, given_back.payout, given_back.refund
+    is_frozen = payout.wallet.frozen_at is not None
+    if not is_frozen or not may_have_sent(payout.wallet, payout, at=at):
+        problem = _("nothing shows that it had left when it was given back")
+        raise NotAsItStands(state=payout.state, problem=problem)
+    if not _stands(refund):
+        problem = _("it is over, or on its way; if it was written off, reverse that first")
+        raise NotAsItStands(state=refund.state, problem=problem)
+    # before the refund ends: with nothing open, the deal would count as settled
+    payout.payable_since_at = at
+    payout.save(update_fields=["payable_since_at"])
+    settlements.move(
+        settlement=payout,
+        state=_S.HELD,
+        waiting_for="had left when it was given back: adopt it",
+        due_at=at,
+        at=at,
+    )
+    was_split = Journal.objects.filter(key=f"split:{escrow.reference}").exists()
+    escrow.state = Escrow.State.SPLIT if was_split else Escrow.State.RELEASED
+    escrow.save(update_fields=["state"])
+    settlements.cancel(settlement=refund, why="the payout had left", at=at)
 
 
 @operation("settlement.extend_unclaimed", ASettlement)
@@ -313,7 +367,7 @@ def _call_off_sweep(payout: Settlement, at: dt.datetime) -> None:
         reference=payout.reference, kind=Settlement.Kind.COMMISSION_SWEEP
     )
     for sweep in sweeps.open():
-        if not stands(sweep):
+        if not _stands(sweep):
             raise NotAsItStands(state=payout.state, problem=_("its commission is on its way"))
         settlements.cancel(settlement=sweep, why="an operator gave it back", at=at)
 
@@ -343,13 +397,12 @@ def _lock(payload: ASettlement) -> Settlement:
 
 def _lock_standing(payload: ASettlement) -> Settlement:
     settlement = _lock(payload)
-    if not stands(settlement):
+    if not _stands(settlement):
         raise NotAsItStands(state=settlement.state, problem=_("it is over, or on its way"))
     return settlement
 
 
-def stands(settlement: Settlement) -> bool:
-    """Return whether a transfer, its wallet locked, is open and not on its way."""
+def _stands(settlement: Settlement) -> bool:
     live = settlement.chain_transactions.filter(state__in=TonTransaction.LIVE)
     return settlement.state in _STANDING and not live.exists()
 
@@ -372,6 +425,9 @@ def _lock_unsent(payload: AStuckSettlement, evidence: WalletState | None) -> Set
     unadopted = list(foreign) if wallet.frozen_at else []
     if evidence is None or evidence.seqno != wallet.expected_seqno + len(unadopted):
         problem = _("its wallet sent something that is not booked")
+        raise NotAsItStands(state=settlement.state, problem=problem)
+    if given_up(wallet):
+        problem = _("its wallet sent what had been given up: reverse that first (journal.reverse)")
         raise NotAsItStands(state=settlement.state, problem=problem)
     if any(withheld(settlement, row.sent_nano) is not None for row in unadopted):
         problem = _("what its wallet sent may be this: adopt that first")

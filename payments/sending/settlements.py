@@ -38,7 +38,7 @@ SENT_BACK = "the recipient's contract sent it back"
 _SENT_BACK_OFTEN = "recipients' contracts sent it back three times"
 """Why one is held that its payee can send elsewhere no more: each time costs us up to 0.4 TON."""
 
-_OFTEN = 3
+_MOST_BOUNCES = 3
 
 
 class NoSuchSettlement(DomainError):
@@ -117,12 +117,12 @@ def owe_refund(
     kind: Settlement.Kind = Settlement.Kind.REFUND,
     deposit: Deposit | None = None,
     held_for: str = "",
-) -> None:
+) -> Settlement:
     """Owe `amount_nano` (nanoTON) of what a locked escrow holds to its advertiser.
 
     `deposit` is the one that goes back, where it goes back for itself; `held_for` as in `owe`.
     """
-    owe(
+    return owe(
         kind=kind,
         reference=escrow.reference,
         wallet=escrow.wallet,
@@ -240,9 +240,11 @@ def hold(*, settlement: Settlement, reason: str, at: dt.datetime) -> None:
 
 @requires_transaction
 def hold_returned(*, settlement: Settlement, at: dt.datetime) -> None:
-    """Hold what came back: its payee says where to instead, but after the third time operators."""
+    """Hold what came back. A payout's owner can send it elsewhere; after the third time nobody can
+    but operators.
+    """
     bounced = settlement.chain_transactions.filter(state=TonTransaction.State.BOUNCED).count()
-    reason = SENT_BACK if bounced < _OFTEN else _SENT_BACK_OFTEN
+    reason = SENT_BACK if bounced < _MOST_BOUNCES else _SENT_BACK_OFTEN
     hold(settlement=settlement, reason=reason, at=at)
 
 
@@ -320,9 +322,11 @@ def write_off(*, settlement: Settlement, why: str, actor: Actor, at: dt.datetime
             at=at,
         )
     elif settlement.kind in REFUNDS:
+        key = f"writeoff:{settlement.pk}"
+        reversed_before = Journal.objects.filter(key__startswith=key).count()
         ledger.post(
             kind=Journal.Kind.DUST_WRITEOFF,
-            key=ledger.numbered(f"writeoff:{settlement.pk}"),
+            key=f"{key}:{reversed_before}",
             lines=[Line(source_of(settlement), DUST_WRITEOFF, settlement.amount_nano)],
             actor=actor,
             at=at,

@@ -13,16 +13,19 @@ from payments import services
 from payments.chain import adoption
 from payments.models import Escrow, Journal, Settlement, TonTransaction
 from payments.operations.books import NotReversible
+from payments.operations.settlements import NotAsItStands
 from payments.sending.receipts import receipt_of
+from sandbox.ton.wallets import Wallet as PersonsWallet
 from tests.payments.bank import ACTOR, OWNER_SHARE_NANO, PRICE_NANO, Bank
 from tests.payments.contracts import deploy_refuser
-from tests.payments.operations.desk import Desk, nothing_changes
+from tests.payments.operations.desk import Desk, about, nothing_changes
 from tests.payments.overlooking import read_but
 from tests.payments.walk.life import Life
 
 pytestmark = pytest.mark.thorough
 
 S = Settlement.State
+TON = 1_000_000_000
 
 
 def landed_unseen(life: Life, reference: UUID) -> None:
@@ -87,8 +90,12 @@ def test_a_payout_that_is_found_after_it_was_given_back_is_owed_again_and_adopte
 
     desk.do("journal.reverse", tx_ref=str(given_back.pk))
     payout = bank.settlement(reference)
-    assert (payout.state, payout.waiting_for) == (S.HELD, "had left when it was given back")
+    assert (payout.state, payout.waiting_for) == (
+        S.HELD,
+        "had left when it was given back: adopt it",
+    )
     assert bank.settlement(reference, Settlement.Kind.REFUND).state == S.CANCELLED
+    assert not OutboxMessage.objects.filter(event_type="SETTLEMENT_STUCK").exists()
     adopt_what_landed(bank)
 
     assert bank.settlement(reference).state == S.CONFIRMED
@@ -158,8 +165,72 @@ def test_what_was_given_back_before_anything_left_stays_given_back(
     desk.do("wallet.freeze", subwallet=bank.wallet(reference).subwallet)
     request = desk.ask("journal.reverse", tx_ref=str(given_back.pk))
 
-    with nothing_changes(), pytest.raises(NotReversible):
+    with nothing_changes(), pytest.raises(NotAsItStands):
         desk.approve(request)
+
+
+@pytest.mark.leaves_findings
+def test_until_then_it_is_adopted_as_nothing_else(desk: Desk, bank: Bank, life: Life) -> None:
+    """The refund differs by a commission that is not above a fee: it seemed to be that."""
+    bank.set_payout_address()
+    reference = bank.refundable_escrow(TON)
+    bank.pay(reference, TON)
+    bank.apply_deposits()
+    bank.release(reference, TON * 9 // 10)
+    found_after_it_was_given_back(desk, life, reference)
+
+    with nothing_changes(), pytest.raises(adoption.GivenUp):
+        adopt_what_landed(bank)
+
+
+@pytest.mark.leaves_findings
+@pytest.mark.usefixtures("english")
+def test_a_second_time_it_is_not_reversed(desk: Desk, bank: Bank, life: Life) -> None:
+    reference = bank.payout_due()
+    given_back = found_after_it_was_given_back(desk, life, reference)
+    first, second = (desk.ask("journal.reverse", tx_ref=str(given_back.pk)) for _ in range(2))
+    desk.approve(first)
+
+    with nothing_changes(), pytest.raises(NotReversible, match="reversed before"):
+        desk.approve(second)
+
+
+@pytest.mark.leaves_findings
+@pytest.mark.usefixtures("english")
+def test_its_refund_is_not_written_off_meanwhile(desk: Desk, bank: Bank, life: Life) -> None:
+    """The deal would be over as refunded, and its owner has been paid."""
+    bank.set_payout_address()
+    reference = bank.addressless_escrow()
+    bank.release(reference)
+    found_after_it_was_given_back(desk, life, reference)
+    refund = bank.settlement(reference, Settlement.Kind.REFUND)
+    request = desk.ask("settlement.write_off", **about(refund, "settlement.write_off"))
+
+    with nothing_changes(), pytest.raises(NotAsItStands, match="reverse that first"):
+        desk.approve(request)
+
+
+def test_one_whose_signature_a_restore_lost_is_owed_again_and_adopted(
+    desk: Desk, bank: Bank, life: Life
+) -> None:
+    reference = bank.payout_due()
+    payout = bank.settlement(reference)
+    backup = Settlement.objects.filter(pk=payout.pk).values().get()
+    landed_unseen(life, reference)
+    payout.chain_transactions.all().delete()
+    Settlement.objects.filter(pk=payout.pk).update(**backup)
+    desk.on("settlement.cancel_into_refund", payout)
+    bank.deposit(reference, 1)
+    with nothing_changes(), pytest.raises(adoption.GivenUp):
+        adopt_what_landed(bank)
+
+    given_back = Journal.objects.get(kind="UNCLAIMED_REFUND")
+    desk.do("journal.reverse", tx_ref=str(given_back.pk))
+    adopt_what_landed(bank)
+
+    assert bank.settlement(reference).state == S.CONFIRMED
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
+    desk.do("wallet.unfreeze", subwallet=bank.wallet(reference).subwallet)
 
 
 @pytest.mark.leaves_findings
@@ -168,10 +239,12 @@ def test_what_left_to_somebody_else_is_no_payout_that_had_left(
 ) -> None:
     reference = bank.payout_due()
     given_back = found_after_it_was_given_back(desk, life, reference)
-    TonTransaction.objects.filter(state="FOREIGN").update(destination=bank.advertiser.raw_address)
+    TonTransaction.objects.filter(state="FOREIGN").update(
+        destination=bank.advertiser.raw_address, body_hash="ab" * 32
+    )
     request = desk.ask("journal.reverse", tx_ref=str(given_back.pk))
 
-    with nothing_changes(), pytest.raises(NotReversible):
+    with nothing_changes(), pytest.raises(NotAsItStands):
         desk.approve(request)
 
 
@@ -194,7 +267,7 @@ def test_a_refund_that_may_be_on_its_way_is_not_taken_back(
     assert bank.attempts(reference, Settlement.Kind.REFUND) == ["SUBMITTED"]
     request = desk.ask("journal.reverse", tx_ref=str(given_back.pk))
 
-    with nothing_changes(), pytest.raises(NotReversible):
+    with nothing_changes(), pytest.raises(NotAsItStands):
         desk.approve(request)
 
 
@@ -215,3 +288,26 @@ def test_a_refund_that_is_found_after_it_was_written_off_is_owed_again_and_adopt
     assert len(bank.advertiser_received()) == 1
     assert bank.holds(reference) == {}
     desk.do("wallet.unfreeze", subwallet=bank.wallet(reference).subwallet)
+
+
+def test_what_came_unasked_and_had_left_is_asked_for_again_and_adopted(
+    desk: Desk, bank: Bank, life: Life
+) -> None:
+    """No journal is reversed there: given up, it is nobody's again."""
+    reference = bank.funded_escrow()
+    wallet, sender = bank.wallet(reference), PersonsWallet("sender")
+    bank.chain.faucet(wallet.address, TON, jetton_notice=True)
+    bank.read()
+    back = {"subwallet": wallet.subwallet, "nano": TON, "address": sender.raw_address}
+    desk.do("wallet.send_back", **back)
+    landed_unseen(life, reference)
+    desk.on("settlement.write_off", Settlement.objects.get())
+    bank.deposit(reference, 1)
+
+    desk.do("wallet.send_back", **back)
+    adopt_what_landed(bank)
+
+    returns = Settlement.objects.filter(kind="UNSOLICITED_REFUND").order_by("created_at")
+    assert [one.state for one in returns] == [S.CANCELLED, S.CONFIRMED]
+    assert len(bank.received_at(sender.raw_address)) == 1
+    desk.do("wallet.unfreeze", subwallet=wallet.subwallet)
