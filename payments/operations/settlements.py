@@ -301,9 +301,9 @@ def take_back_refund(given_back: GivenBack, *, at: dt.datetime) -> None:
     if not _stands(refund):
         problem = _("it is over, or on its way; if it was written off, reverse that first")
         raise NotAsItStands(state=refund.state, problem=problem)
-    # before the refund ends: with nothing open, the deal would count as settled
     payout.payable_since_at = at
     payout.save(update_fields=["payable_since_at"])
+    # before the refund ends: with nothing open, the deal would count as settled
     settlements.move(
         settlement=payout,
         state=_S.HELD,
