@@ -297,7 +297,7 @@ def _returned(
 
 def _owed(row: TonTransaction, wallet: Wallet, at: dt.datetime) -> Settlement | None:
     """Return the open settlement that `row` sent; of several the one that withheld least."""
-    there = [one for one in _fitting(row, wallet) if _goes_to(one, at) == row.destination]
+    there = [one for one in _fitting(row, wallet) if _may_be(row, one, at)]
     if not there:
         return None
     settlement = min(there, key=lambda one: withheld(one, row.sent_nano) or 0)

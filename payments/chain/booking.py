@@ -240,11 +240,12 @@ def _book_foreign(
 
     What is kept of it suffices to adopt it, should it be ours from before a restore.
     """
+    assert tx.in_msg is not None
     row = TonTransaction(
         wallet=wallet,
         direction=TonTransaction.Direction.OUT,
         state=TonTransaction.State.FOREIGN,
-        body_hash=tx.in_msg.body_hash if tx.in_msg else "",
+        body_hash=tx.in_msg.body_hash,
         sent_nano=sum(message.value for message in tx.out_msgs),
     )
     if len(tx.out_msgs) == 1:

@@ -9,7 +9,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from advertmarket.messaging.models import OutboxMessage
-from payments import services
 from payments.chain import adoption
 from payments.models import Escrow, Journal, Settlement, TonTransaction
 from payments.operations.books import NotReversible
@@ -140,15 +139,7 @@ def test_one_that_had_left_for_a_contract_that_sent_it_back_is_given_back_anew(
 def test_a_split_is_a_split_again(desk: Desk, bank: Bank, life: Life) -> None:
     bank.set_payout_address()
     reference = bank.funded_escrow()
-    with transaction.atomic():
-        services.split_escrow(
-            reference=reference,
-            owner_id=bank.owner_id,
-            owner_gross_nano=PRICE_NANO,
-            commission_rate_bp=1_000,
-            actor=ACTOR,
-            at=timezone.now(),
-        )
+    bank.split(reference, PRICE_NANO)
     given_back = found_after_it_was_given_back(desk, life, reference)
 
     desk.do("journal.reverse", tx_ref=str(given_back.pk))
@@ -208,6 +199,22 @@ def test_its_refund_is_not_written_off_meanwhile(desk: Desk, bank: Bank, life: L
 
     with nothing_changes(), pytest.raises(NotAsItStands, match="reverse that first"):
         desk.approve(request)
+
+
+def test_it_is_known_though_its_owner_wants_payouts_elsewhere_by_now(
+    desk: Desk, bank: Bank, life: Life
+) -> None:
+    reference = bank.payout_due()
+    given_back = found_after_it_was_given_back(desk, life, reference)
+    bank.set_payout_address(address=PersonsWallet("elsewhere").raw_address)
+
+    desk.do("journal.reverse", tx_ref=str(given_back.pk))
+    adopt_what_landed(bank)
+
+    assert bank.settlement(reference).state == S.CONFIRMED
+    desk.do("wallet.unfreeze", subwallet=bank.wallet(reference).subwallet)
+    bank.settle()
+    assert bank.owner_received() == [OWNER_SHARE_NANO]
 
 
 def test_one_whose_signature_a_restore_lost_is_owed_again_and_adopted(
